@@ -1,0 +1,1 @@
+"""One module or folder per adapter. Each knows one provider and the vocabulary, nothing else."""

@@ -1,0 +1,1 @@
+"""A folder of messages to look at instead of a provider."""

@@ -1,0 +1,1 @@
+"""The vocabulary as frozen values. Imports the standard library only."""

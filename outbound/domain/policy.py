@@ -1,0 +1,133 @@
+"""rules/policy.yaml: topics, classes, consent, quiet hours, channels and the brand's identity."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from enum import StrEnum
+
+from outbound.domain.customer import ChannelName
+from outbound.domain.durations import Duration
+from outbound.domain.message import Lane
+
+
+class ConsentNeed(StrEnum):
+    """What a topic asks for on a channel. ``none`` with ``opt_out`` means: allowed until withdrawn."""
+
+    NONE = "none"
+    OPT_IN = "opt_in"
+    DOUBLE_OPT_IN = "double_opt_in"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageClass:
+    """security, transactional, service or marketing. ``quiet`` lists the channels that keep quiet hours."""
+
+    name: str
+    consent: ConsentNeed
+    quiet: frozenset[ChannelName]
+    priority: int
+    on_uncertain: str = "hold"
+    expires: Duration | None = None
+    unsubscribe_required: bool = False
+
+    @property
+    def lane(self) -> Lane:
+        """Security and transactional messages take the express lane."""
+        return Lane.EXPRESS if self.name in ("security", "transactional") else Lane.BULK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """A subject people can say yes or no to. Its class is a property of the topic, not of a rule."""
+
+    name: str
+    message_class: MessageClass
+    consent: Mapping[ChannelName, ConsentNeed] = field(default_factory=dict)
+    opt_out: bool = False
+    priority: int | None = None
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """What customers read, per language (``{it: Novità, en: News}``)."""
+
+    def need(self, channel: ChannelName) -> ConsentNeed:
+        """What must have been granted before a message of this topic may use ``channel``."""
+        return self.consent.get(channel, self.message_class.consent)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuietHours:
+    """No messages from ``start`` to ``end`` (wall clock, half-open, may cross midnight) nor on closed days.
+
+    ``closed`` holds weekday names (mon..sun) and ``holidays``.
+    """
+
+    start: time
+    end: time
+    closed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelPolicy:
+    """Cost per message (SMS: per segment) by country, "default" for the rest; ``max_parts`` stops long texts."""
+
+    cost: Mapping[str, float]
+    currency: str
+    max_parts: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calendar:
+    """Working days: ``weekend`` weekday names, public holidays of the customer's country, extra days off."""
+
+    weekend: frozenset[str]
+    holidays: bool
+    extra: frozenset[date]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blackout:
+    """Nothing of ``classes`` (all when empty) leaves between two wall-clock instants of the policy's zone."""
+
+    start: datetime
+    end: datetime
+    classes: frozenset[str]
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuppressRule:
+    """An outcome that blocks an address: ``scope`` is ``all`` or a class name."""
+
+    event: str
+    channel: ChannelName | None
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrandIdentity:
+    """Who we are to customers: senders by class as ``Name <address>``, postal address, languages."""
+
+    name: str
+    senders: Mapping[str, str]
+    reply_to: str
+    postal_address: str
+    languages: tuple[str, ...]
+    fallback: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The whole file. ``timezone`` is the last resort, ``zones`` the zone for ``at`` in a country with several."""
+
+    timezone: str
+    classes: Mapping[str, MessageClass]
+    topics: Mapping[str, Topic]
+    channels: Mapping[ChannelName, ChannelPolicy]
+    waterfall: tuple[ChannelName, ...]
+    next_on: tuple[str, ...]
+    quiet_hours: Mapping[str, QuietHours]
+    """By country code, plus ``default``."""
+    zones: Mapping[str, str]
+    calendars: Mapping[str, Calendar]
+    blackouts: tuple[Blackout, ...]
+    suppress: tuple[SuppressRule, ...]
+    brand: BrandIdentity

@@ -1,0 +1,1 @@
+"""The gates a message passes, in order."""

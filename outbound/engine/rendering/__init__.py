@@ -1,0 +1,1 @@
+"""Templates and the brand, compiled once and rendered per person."""

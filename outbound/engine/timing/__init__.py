@@ -1,0 +1,1 @@
+"""Zones, wall clocks, windows and recurrences."""

@@ -1,0 +1,1 @@
+"""Arguments in, text out: the command line, HTTP and the pages."""

@@ -1,0 +1,1 @@
+"""Use cases: one transaction or one loop each, over engine, storage and channels."""

@@ -1,0 +1,89 @@
+"""One database, two dialects: transactions, the database's clock, and the settings durability needs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event as sa_event
+from sqlalchemy.engine import Connection, Engine, make_url
+
+from outbound.domain.errors import ConfigurationError
+
+_BUSY_TIMEOUT_MS = 30_000
+
+
+class Database:
+    """Connections to SQLite or PostgreSQL (psycopg).
+
+    ``read()`` gives a consistent snapshot, ``write()`` a transaction that commits at the end of the block
+    and rolls back on any error. On SQLite every write begins with ``BEGIN IMMEDIATE``: a plain BEGIN that
+    reads and then writes fails at once with SQLITE_BUSY_SNAPSHOT whatever the busy timeout.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        elif parsed.get_backend_name() != "sqlite":
+            message = f"database must be sqlite or postgresql, not {parsed.get_backend_name()}"
+            raise ConfigurationError(message, 'write url = "sqlite:///outbound.db" in outbound.toml')
+        self.url = parsed
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self.engine = _sqlite_engine(parsed) if self.is_sqlite else _postgresql_engine(parsed)
+        self._reader = (
+            self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
+        )
+        self._writer = self.engine.execution_options(outbound_begin="BEGIN IMMEDIATE")
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent snapshot for reading. Nothing written in it is kept."""
+        with self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction: committed at the end of the block, rolled back when the block raises."""
+        with self._writer.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def database_now(connection: Connection) -> datetime:
+    """The database's clock (UTC). Leases live in it, so that machines with skewed clocks agree."""
+    if connection.dialect.name == "sqlite":
+        return datetime.now(UTC)  # the database runs in this process
+    value: datetime = connection.execute(sa.text("SELECT clock_timestamp()")).scalar_one()
+    return value.astimezone(UTC)
+
+
+def _sqlite_engine(url: sa.URL) -> Engine:
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000})
+
+    @sa_event.listens_for(engine, "connect")
+    def _configure(dbapi_connection: Any, _record: object) -> None:
+        dbapi_connection.isolation_level = None  # we write BEGIN ourselves
+        cursor = dbapi_connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")  # promise P1: an answered trigger survives power loss
+        cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @sa_event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(str(connection.get_execution_options().get("outbound_begin", "BEGIN")))
+
+    return engine
+
+
+def _postgresql_engine(url: sa.URL) -> Engine:
+    return sa.create_engine(url, pool_size=10, pool_pre_ping=True, connect_args={"options": "-c timezone=UTC"})

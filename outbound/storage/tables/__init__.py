@@ -1,0 +1,40 @@
+"""Every table of the record. Importing this package fills ``SQLModel.metadata``."""
+
+from outbound.storage.tables.base import metadata
+from outbound.storage.tables.customers import (
+    address,
+    consent,
+    consent_event,
+    customer,
+    customer_change,
+    event,
+    import_batch,
+    suppression,
+)
+from outbound.storage.tables.installation import active_release, daemon, installation, release
+from outbound.storage.tables.outbox import attempt, leg, message
+from outbound.storage.tables.runs import decision, firing, manifest, run, send_request
+
+__all__ = [
+    "active_release",
+    "address",
+    "attempt",
+    "consent",
+    "consent_event",
+    "customer",
+    "customer_change",
+    "daemon",
+    "decision",
+    "event",
+    "firing",
+    "import_batch",
+    "installation",
+    "leg",
+    "manifest",
+    "message",
+    "metadata",
+    "release",
+    "run",
+    "send_request",
+    "suppression",
+]

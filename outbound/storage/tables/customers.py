@@ -1,0 +1,160 @@
+"""The central customer record: people, addresses, consent, suppressions, events and what changed."""
+
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from outbound.storage.tables.base import Json, table
+
+
+class CustomerRow(SQLModel, table=True):
+    """One person. Declared attributes live in one JSON document; reserved ones have columns here or in address.
+
+    ``zone_source`` is what the send zone is worked out from: ``tz:Europe/Rome``, ``country:IT``,
+    ``phone:Europe/Rome,Europe/Vatican`` or empty. ``quiet_from`` and ``quiet_to`` are ``HH:MM`` in their zone.
+    A merged customer keeps its row with ``merged_into`` set and nothing else.
+    """
+
+    __tablename__ = "customer"
+
+    id: str = Field(primary_key=True)
+    country: str | None = None
+    language: str | None = None
+    timezone: str | None = None
+    preferred_channel: str | None = None
+    quiet_from: str | None = None
+    quiet_to: str | None = None
+    pause_from: date | None = None
+    pause_to: date | None = None
+    zone_source: str = Field(default="", index=True)
+    attributes: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    merged_into: str | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+class AddressRow(SQLModel, table=True):
+    """The address of a customer on one channel. ``hash`` is the keyed hash that suppressions are matched by."""
+
+    __tablename__ = "address"
+    __table_args__ = (sa.Index("ix_address_value", "channel", "value"), sa.Index("ix_address_hash", "hash"))
+
+    customer_id: str = Field(primary_key=True)
+    channel: str = Field(primary_key=True)
+    value: str
+    hash: str
+    state: str = "ok"
+    updated_at: datetime
+
+
+class CustomerChangeRow(SQLModel, table=True):
+    """Append-only history of attributes, addresses and preferences. ``source`` names import file, page or operator."""
+
+    __tablename__ = "customer_change"
+    __table_args__ = (sa.Index("ix_customer_change_customer_at", "customer_id", "at"),)
+
+    id: int | None = Field(
+        default=None,
+        sa_column=sa.Column(sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    )
+    customer_id: str
+    attribute: str
+    old: Any = Field(default=None, sa_type=Json)
+    new: Any = Field(default=None, sa_type=Json)
+    at: datetime
+    source: str
+
+
+class ConsentEventRow(SQLModel, table=True):
+    """The append-only consent ledger. ``channel`` is empty for all channels."""
+
+    __tablename__ = "consent_event"
+    __table_args__ = (sa.Index("ix_consent_event_customer_at", "customer_id", "at"),)
+
+    id: str = Field(primary_key=True)
+    customer_id: str
+    topic: str
+    channel: str = ""
+    state: str
+    address: str | None = None
+    at: datetime
+    recorded_at: datetime
+    evidence: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+
+
+class ConsentRow(SQLModel, table=True):
+    """What the ledger says now, kept by the same transaction that appends. Rebuildable from consent_event."""
+
+    __tablename__ = "consent"
+
+    customer_id: str = Field(primary_key=True)
+    topic: str = Field(primary_key=True)
+    channel: str = Field(primary_key=True, default="")
+    state: str
+    address: str | None = None
+    at: datetime
+    event_id: str
+
+
+class SuppressionRow(SQLModel, table=True):
+    """A block on an address, known only by its keyed hash, so that it survives erasure and re-import."""
+
+    __tablename__ = "suppression"
+
+    channel: str = Field(primary_key=True)
+    scope: str = Field(primary_key=True)
+    hash: str = Field(primary_key=True)
+    reason: str
+    at: datetime
+
+
+class EventRow(SQLModel, table=True):
+    """What happened to a customer. ``handled_at`` is null until the rules have seen it.
+
+    ``id`` is the sender's own id where there is one, which makes a repeated event the same row.
+    """
+
+    __tablename__ = "event"
+    __table_args__ = (
+        sa.Index("ix_event_customer_name_at", "customer_id", "name", "at"),
+        sa.Index(
+            "ix_event_pending",
+            "received_at",
+            sqlite_where=sa.text("handled_at IS NULL"),
+            postgresql_where=sa.text("handled_at IS NULL"),
+        ),
+    )
+
+    id: str = Field(primary_key=True)
+    customer_id: str
+    name: str
+    data: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    at: datetime
+    received_at: datetime
+    handled_at: datetime | None = None
+    source: str = ""
+
+
+class ImportBatchRow(SQLModel, table=True):
+    """One import: which file, under which mapping, and how many rows went where."""
+
+    __tablename__ = "import_batch"
+
+    id: str = Field(primary_key=True)
+    kind: str
+    file: str
+    file_hash: str
+    at: datetime
+    counts: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+
+
+customer = table(CustomerRow)
+address = table(AddressRow)
+customer_change = table(CustomerChangeRow)
+consent_event = table(ConsentEventRow)
+consent = table(ConsentRow)
+suppression = table(SuppressionRow)
+event = table(EventRow)
+import_batch = table(ImportBatchRow)

@@ -1,0 +1,102 @@
+"""Planning: which slot of which rule was planned, and what was decided for whom."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from outbound.storage.tables.base import Json, table
+
+
+class RunRow(SQLModel, table=True):
+    """One slot of a rule over its audience; the unit of the equation.
+
+    ``slot`` is the period of a schedule, the local date of a date rule, the UTC day of an event rule, or the
+    key of ``outbound send``. ``candidates`` counts those that matched with ``who`` true; ``skipped`` the ones
+    that planning itself skipped, by reason; the messages are counted from the outbox.
+    """
+
+    __tablename__ = "run"
+    __table_args__ = (sa.UniqueConstraint("rule", "slot"),)
+
+    id: str = Field(primary_key=True)
+    rule: str
+    slot: str
+    release: str
+    rule_version: str
+    trigger: str
+    started_at: datetime
+    planned_at: datetime | None = None
+    candidates: int = 0
+    skipped: int = 0
+
+
+class FiringRow(SQLModel, table=True):
+    """(rule, slot, zone) fires once in the fleet: whoever inserts this row plans it."""
+
+    __tablename__ = "firing"
+
+    rule: str = Field(primary_key=True)
+    slot: str = Field(primary_key=True)
+    zone: str = Field(primary_key=True)
+    nominal: datetime
+    planned_at: datetime
+    note: str = ""
+
+
+class DecisionRow(SQLModel, table=True):
+    """One candidate's decision at planning, stored from ``reentry`` on. Unique like a message.
+
+    ``verdict`` is send, hold or skip; a send or hold has a message of the same key.
+    """
+
+    __tablename__ = "decision"
+
+    rule: str = Field(primary_key=True)
+    once: str = Field(primary_key=True)
+    customer_id: str = Field(primary_key=True)
+    step: str = Field(primary_key=True)
+    run_id: str = Field(index=True)
+    release: str
+    rule_version: str
+    verdict: str
+    reason: str = ""
+    detail: str = ""
+    channel: str = ""
+    at: datetime
+
+    __table_args__ = (sa.Index("ix_decision_customer_at", "customer_id", "at"),)
+
+
+class ManifestRow(SQLModel, table=True):
+    """Who did not match and at which clause, compressed, per run and key range (``zone`` is the range)."""
+
+    __tablename__ = "manifest"
+
+    run_id: str = Field(primary_key=True)
+    zone: str = Field(primary_key=True)
+    misses: bytes = Field(sa_type=sa.LargeBinary)
+    count: int
+    at: datetime
+
+
+class SendRequestRow(SQLModel, table=True):
+    """One call of ``outbound send``: idempotent per (rule, key); other recipients under the key are refused."""
+
+    __tablename__ = "send_request"
+
+    rule: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    run_id: str
+    recipients_hash: str
+    arguments: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    at: datetime
+    by: str
+
+
+run = table(RunRow)
+firing = table(FiringRow)
+decision = table(DecisionRow)
+manifest = table(ManifestRow)
+send_request = table(SendRequestRow)
