@@ -1,1 +1,203 @@
-"""Settings of an installation, read once from outbound.toml and the environment."""
+"""Settings of an installation, read once from ``outbound.toml`` and the environment.
+
+Secrets come from the environment only; for a laptop, a ``.env`` file beside outbound.toml (readable by its
+owner alone) is read as if it were part of the environment.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from outbound.domain.errors import ConfigurationError
+from outbound.domain.keyring import Keyring
+
+FILE_NAME = "outbound.toml"
+
+_SECRET_NAMES = ("OUTBOUND_SECRET_KEY", "OUTBOUND_SMTP_PASSWORD", "OUTBOUND_TWILIO_AUTH_TOKEN")
+"""What may never stand in outbound.toml."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DatabaseSection(_Section):
+    """Where the record lives. OUTBOUND_DATABASE_URL overrides ``url``; a relative SQLite path starts at outbound.toml."""
+
+    url: str = "sqlite:///outbound.db"
+
+
+class PathsSection(_Section):
+    """Folders that marketing owns, relative to outbound.toml."""
+
+    rules: str = "rules"
+    templates: str = "templates"
+
+
+class ServerSection(_Section):
+    """Where ``outbound serve`` and ``outbound run`` listen."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8025, ge=0, le=65535)
+
+
+class EmailSection(_Section):
+    """How e-mail leaves. The password is OUTBOUND_SMTP_PASSWORD. Timeouts in seconds."""
+
+    adapter: Literal["mailbox", "smtp"] = "mailbox"
+    host: str = "localhost"
+    port: int = Field(default=587, ge=1, le=65535)
+    tls: Literal["none", "opportunistic", "starttls", "implicit"] = "starttls"
+    username: str = ""
+    connections: int = Field(default=10, ge=1, le=100)
+    reply_timeout: float = Field(default=600.0, gt=0)
+
+
+class SmsSection(_Section):
+    """How SMS leave. The token is OUTBOUND_TWILIO_AUTH_TOKEN. ``api_base`` is for tests on loopback."""
+
+    adapter: Literal["mailbox", "twilio"] = "mailbox"
+    account_sid: str = ""
+    from_number: str = ""
+    messaging_service_sid: str = ""
+    api_base: str = ""
+    concurrency: int = Field(default=10, ge=1, le=100)
+
+
+class MailboxSection(_Section):
+    """The folder that stands in for providers, relative to outbound.toml."""
+
+    folder: str = "mailbox"
+
+
+class SafetySection(_Section):
+    """Outside production nothing reaches an address that ``only_to`` does not name.
+
+    Entries are addresses or patterns (``*@shop.example``, ``+39*``). With ``redirect_to`` other messages go
+    there instead, without it they are refused. The mailbox folder needs no guard.
+    """
+
+    enabled: bool | None = None
+    only_to: tuple[str, ...] = Field(default=(), strict=False)
+    redirect_to: Mapping[Literal["email", "sms"], str] = Field(default_factory=dict)
+
+
+class DispatchSection(_Section):
+    """Slice size and tick of the daemon, in messages and seconds."""
+
+    slice: int = Field(default=200, ge=1, le=5000)
+    tick: float = Field(default=1.0, gt=0, le=60)
+    drain: float = Field(default=30.0, ge=0)
+
+
+class Settings(_Section):
+    """The whole of outbound.toml plus what the environment adds."""
+
+    environment: Literal["development", "test", "production"] = "development"
+    public_url: str = "http://localhost:8025"
+    database: DatabaseSection = DatabaseSection()
+    paths: PathsSection = PathsSection()
+    server: ServerSection = ServerSection()
+    email: EmailSection = EmailSection()
+    sms: SmsSection = SmsSection()
+    mailbox: MailboxSection = MailboxSection()
+    safety: SafetySection = SafetySection()
+    dispatch: DispatchSection = DispatchSection()
+
+    root: Path = Field(default=Path(), exclude=True)
+    secrets: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the safety guard stands between the adapters and the world."""
+        on = self.safety.enabled
+        return self.environment != "production" if on is None else on
+
+    @property
+    def rules_dir(self) -> Path:
+        """The folder of rule files."""
+        return self.root / self.paths.rules
+
+    @property
+    def templates_dir(self) -> Path:
+        """The folder of templates."""
+        return self.root / self.paths.templates
+
+    @property
+    def mailbox_dir(self) -> Path:
+        """The folder the mailbox adapter writes into."""
+        return self.root / self.mailbox.folder
+
+    @property
+    def all_mailbox(self) -> bool:
+        """Whether no adapter can reach a real person."""
+        return self.email.adapter == "mailbox" and self.sms.adapter == "mailbox"
+
+    @property
+    def database_url(self) -> str:
+        """The database's URL with a relative SQLite path resolved against outbound.toml."""
+        url = self.secrets.get("OUTBOUND_DATABASE_URL") or self.database.url
+        match = re.fullmatch(r"sqlite:///([^/].*)", url)
+        return f"sqlite:///{(self.root / match.group(1)).resolve()}" if match else url
+
+    def keyring(self) -> Keyring:
+        """The secret keys. Raises ConfigurationError when OUTBOUND_SECRET_KEY is missing or malformed."""
+        return Keyring.parse(self.secrets.get("OUTBOUND_SECRET_KEY", ""))
+
+
+def find_workspace(start: Path) -> Path:
+    """The nearest folder at or above ``start`` with an outbound.toml. Raises ConfigurationError if there is none."""
+    for folder in (start.resolve(), *start.resolve().parents):
+        if (folder / FILE_NAME).is_file():
+            return folder
+    raise ConfigurationError(f"no {FILE_NAME} in this folder or above", "run `outbound init` or name --workspace")
+
+
+def read_settings(workspace: Path, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read ``workspace/outbound.toml`` and the environment. Raises ConfigurationError naming file, line and remedy."""
+    path = workspace / FILE_NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = tomllib.loads(text)
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path} does not exist", "run `outbound init`") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {error}", "correct that place") from None
+    secrets = _environment(workspace, os.environ if environ is None else environ)
+    try:
+        return Settings(**content, root=workspace.resolve(), secrets=secrets)
+    except (ValidationError, TypeError) as error:
+        raise ConfigurationError(*_explain(path, text, error)) from None
+
+
+def _environment(workspace: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    env_file = workspace / ".env"
+    if env_file.is_file():
+        if os.name == "posix" and env_file.stat().st_mode & 0o077:
+            raise ConfigurationError(f"{env_file} can be read by others", f"chmod 600 {env_file}")
+        for line in env_file.read_text(encoding="utf-8").splitlines():
+            name, separator, value = line.partition("=")
+            if separator and not line.lstrip().startswith("#"):
+                found[name.strip()] = value.strip().strip('"')
+    found.update(environ)
+    return {name: found[name] for name in (*_SECRET_NAMES, "OUTBOUND_DATABASE_URL") if name in found}
+
+
+def _explain(path: Path, text: str, error: ValidationError | TypeError) -> tuple[str, str]:
+    """The first finding as (message, remedy), with the line of the key it is about."""
+    if isinstance(error, TypeError):
+        return f"{path}: root and secrets are not settings", "remove them"
+    finding: dict[str, Any] = dict(error.errors(include_url=False)[0])
+    names = [str(part) for part in finding["loc"]]
+    key = names[-1] if names else ""
+    line = next((n for n, row in enumerate(text.splitlines(), 1) if re.match(rf"\s*\[?{re.escape(key)}\b", row)), 0)
+    where = f"{path}:{line}" if line else str(path)
+    if finding["type"] == "extra_forbidden":
+        return f"{where}: unknown setting {'.'.join(names)}", "docs/settings.md lists every setting"
+    return f"{where}: {'.'.join(names)}: {finding['msg']}", "docs/settings.md says what it takes"
