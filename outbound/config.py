@@ -27,7 +27,7 @@ class _Section(BaseModel):
 
 
 class DatabaseSection(_Section):
-    """Where the record lives. OUTBOUND_DATABASE_URL overrides ``url``; a relative SQLite path starts at outbound.toml."""
+    """Where the record lives. OUTBOUND_DATABASE_URL overrides ``url``; relative SQLite paths start at outbound.toml."""
 
     url: str = "sqlite:///outbound.db"
 

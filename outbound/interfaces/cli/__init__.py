@@ -53,12 +53,16 @@ def _root(
     workspace: Annotated[
         Path, typer.Option("--workspace", "-w", envvar="OUTBOUND_WORKSPACE", help="Folder with outbound.toml.")
     ] = Path(),
+    at: Annotated[
+        str,
+        typer.Option("--at", metavar="TIME", help="Act as if it were TIME (only where every adapter is the mailbox)."),
+    ] = "",
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
 ) -> None:
     if version:
         typer.echo(__version__)
         raise typer.Exit
-    context.set_workspace(workspace)
+    context.remember(workspace, context.parse_instant(at) if at else None)
 
 
 def build() -> typer.Typer:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from outbound.domain.errors import OutboundError
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class Context:
     """One command's view of the installation. Closed by the ``with`` block that opened it."""
 
-    def __init__(self, workspace: Path) -> None:
+    def __init__(self, workspace: Path, at: datetime | None = None) -> None:
         self.workspace = workspace
+        self._at = at
 
     @cached_property
     def settings(self) -> "Settings":
@@ -49,10 +50,19 @@ class Context:
         return found
 
     def now(self) -> datetime:
-        """The wall clock, UTC: the one place where a command reads it."""
-        return datetime.now(UTC)
+        """The wall clock, UTC: the one place where a command reads it.
 
-    def __enter__(self) -> "Context":
+        With ``--at`` it is that instant instead, which is refused (``clock.refused``) unless every adapter is
+        the mailbox: a made-up hour must never reach a real person.
+        """
+        if self._at is None:
+            return datetime.now(UTC)
+        if not self.settings.all_mailbox:
+            remedy = 'set adapter = "mailbox" for email and sms, or leave out --at'
+            raise OutboundError("clock.refused", "--at works only where every adapter is the mailbox", remedy)
+        return self._at
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -60,15 +70,25 @@ class Context:
             self.database.close()
 
 
-_workspace = Path()
+def parse_instant(text: str) -> datetime:
+    """Read an ISO 8601 instant with an offset, as UTC. Raises OutboundError ``time.naive`` or ``time.format``."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise OutboundError("time.format", f"{text!r} is not a time", "write 2026-11-24T08:00+01:00") from None
+    if moment.tzinfo is None:
+        raise OutboundError("time.naive", f"{text!r} has no offset", f"write {text}+01:00 or {text}Z")
+    return moment.astimezone(UTC)
 
 
-def set_workspace(path: Path) -> None:
-    """Remember ``--workspace`` for the command that follows."""
-    global _workspace  # noqa: PLW0603 - one process runs one command
-    _workspace = path
+_given: dict[str, Context] = {}
+
+
+def remember(workspace: Path, at: datetime | None) -> None:
+    """Keep the global options for the command that follows."""
+    _given["context"] = Context(workspace, at)
 
 
 def open_context() -> Context:
-    """The context of this command: ``with open_context() as context:``."""
-    return Context(_workspace)
+    """Open this command's context, to be used in a ``with`` block."""
+    return _given.get("context") or Context(Path())
