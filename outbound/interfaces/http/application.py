@@ -1,0 +1,137 @@
+"""The HTTP application: the unsubscribe page and its one-click address, brand assets, health."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import jinja2
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from outbound.domain.errors import OutboundError
+from outbound.services import releases, unsubscribe
+from outbound.services.links import LinkMaker
+from outbound.storage.database import Database
+
+_PAGES = Path(__file__).parent / "pages"
+_MAX_BODY = 64 * 1024
+_YEAR = 365 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What the pages work with. ``now`` reads the clock of the installation."""
+
+    database: Database
+    links: LinkMaker
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+def create(site: Site) -> FastAPI:
+    """The ASGI application. No safe method (GET, HEAD, OPTIONS) changes anything anywhere in it."""
+    app = FastAPI(title="Outbound", docs_url=None, redoc_url=None, openapi_url=None)
+    pages = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_PAGES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    _add_headers(app)
+
+    def page(name: str, status: int = 200, **values: object) -> HTMLResponse:
+        nonce = secrets.token_urlsafe(16)
+        html = pages.get_template(name).render(nonce=nonce, **values)
+        policy = f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        return HTMLResponse(html, status, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
+
+    def unknown(request: Request) -> HTMLResponse:
+        active = _active(site.database)
+        brand = active.ruleset.policy.brand
+        language = unsubscribe.choose_language(active, _languages(request))
+        return page("unknown.html", 404, language=language, brand=brand.name, contact=brand.reply_to)
+
+    @app.get("/u/{token}")
+    def show_unsubscribe(token: str, request: Request) -> Response:
+        active = _active(site.database)
+        offered = unsubscribe.offer(site.database, active, site.links, token, languages=_languages(request))
+        if offered is None:
+            return unknown(request)
+        return page(
+            "unsubscribe.html",
+            language=offered.language,
+            brand=offered.brand_name,
+            topic=offered.topic_title,
+            done=False,
+            contact=offered.contact,
+        )
+
+    @app.post("/u/{token}")
+    def do_unsubscribe(token: str, request: Request) -> Response:
+        """One click (RFC 8058) and the page's button are the same request: the token says it all, no body is read."""
+        active = _active(site.database)
+        offered = unsubscribe.offer(site.database, active, site.links, token, languages=_languages(request))
+        if offered is None:
+            return unknown(request)
+        client = request.client.host if request.client else ""
+        agent = request.headers.get("user-agent", "")
+        unsubscribe.unsubscribe(site.database, offered, ip=client, user_agent=agent, now=site.now())
+        return page(
+            "unsubscribe.html",
+            language=offered.language,
+            brand=offered.brand_name,
+            topic=offered.topic_title,
+            done=True,
+            contact=offered.contact,
+        )
+
+    @app.get("/assets/{name}")
+    def asset(name: str) -> Response:
+        """A brand asset by its content-addressed name: it never changes, so it may be kept for a year."""
+        found = releases.asset(site.database, name)
+        if found is None:
+            return Response(status_code=404)
+        media_type, content = found
+        return Response(
+            content, media_type=media_type, headers={"Cache-Control": f"public, max-age={_YEAR}, immutable"}
+        )
+
+    @app.get("/health")
+    def health() -> JSONResponse:
+        """The process answers."""
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/ready")
+    def ready() -> JSONResponse:
+        """The database answers and a release is active."""
+        found = releases.active(site.database)
+        return JSONResponse({"status": "ready" if found else "no active release"}, 200 if found else 503)
+
+    return app
+
+
+def _active(database: Database) -> releases.Active:
+    found = releases.active(database)
+    if found is None:
+        raise OutboundError("release.none", "no release is active", "run `outbound apply`")
+    return found
+
+
+def _languages(request: Request) -> list[str]:
+    header = request.headers.get("accept-language", "")
+    return [part.split(";")[0].strip() for part in header.split(",")[:10] if part.strip()]
+
+
+def _add_headers(app: FastAPI) -> None:
+    @app.middleware("http")
+    async def headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        length = request.headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > _MAX_BODY:
+            return Response(status_code=413)
+        try:
+            response = await call_next(request)
+        except OutboundError as error:
+            return JSONResponse({"code": error.code, "title": error.message}, 503)
+        response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["X-Robots-Tag"] = "noindex"
+        return response
