@@ -32,57 +32,70 @@ class Site:
 def create(site: Site) -> FastAPI:
     """The ASGI application. No safe method (GET, HEAD, OPTIONS) changes anything anywhere in it."""
     app = FastAPI(title="Outbound", docs_url=None, redoc_url=None, openapi_url=None)
-    pages = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_PAGES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
     _add_headers(app)
+    _add_unsubscribe(app, site, Pages())
+    _add_assets(app, site)
+    _add_health(app, site)
+    return app
 
-    def page(name: str, status: int = 200, **values: object) -> HTMLResponse:
+
+class Pages:
+    """The HTML pages: autoescaped, no script, no third party, one nonce for the one style sheet."""
+
+    def __init__(self) -> None:
+        self._templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(_PAGES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+        )
+
+    def page(self, name: str, status: int = 200, **values: object) -> HTMLResponse:
+        """A page with its own content security policy."""
         nonce = secrets.token_urlsafe(16)
-        html = pages.get_template(name).render(nonce=nonce, **values)
-        policy = f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        html = self._templates.get_template(name).render(nonce=nonce, **values)
+        policy = (
+            f"default-src 'none'; style-src 'nonce-{nonce}'; "
+            "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        )
         return HTMLResponse(html, status, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
 
-    def unknown(request: Request) -> HTMLResponse:
-        active = _active(site.database)
-        brand = active.ruleset.policy.brand
-        language = unsubscribe.choose_language(active, _languages(request))
-        return page("unknown.html", 404, language=language, brand=brand.name, contact=brand.reply_to)
-
-    @app.get("/u/{token}")
-    def show_unsubscribe(token: str, request: Request) -> Response:
-        active = _active(site.database)
-        offered = unsubscribe.offer(site.database, active, site.links, token, languages=_languages(request))
-        if offered is None:
-            return unknown(request)
-        return page(
+    def unsubscribe(self, offered: unsubscribe.Offer, *, done: bool) -> HTMLResponse:
+        """The question, or the confirmation that it is done."""
+        return self.page(
             "unsubscribe.html",
             language=offered.language,
             brand=offered.brand_name,
             topic=offered.topic_title,
-            done=False,
             contact=offered.contact,
+            done=done,
         )
 
+    def unknown(self, active: releases.Active, languages: list[str]) -> HTMLResponse:
+        """A token that is not ours: never a dead end, the page names an address to write to."""
+        brand = active.ruleset.policy.brand
+        language = unsubscribe.choose_language(active, languages)
+        return self.page("unknown.html", 404, language=language, brand=brand.name, contact=brand.reply_to)
+
+
+def _add_unsubscribe(app: FastAPI, site: Site, pages: Pages) -> None:
+    @app.get("/u/{token}")
+    def show(token: str, request: Request) -> Response:
+        active, languages = _active(site.database), _languages(request)
+        offered = unsubscribe.offer(site.database, active, site.links, token, languages=languages)
+        return pages.unsubscribe(offered, done=False) if offered else pages.unknown(active, languages)
+
     @app.post("/u/{token}")
-    def do_unsubscribe(token: str, request: Request) -> Response:
+    def act(token: str, request: Request) -> Response:
         """One click (RFC 8058) and the page's button are the same request: the token says it all, no body is read."""
-        active = _active(site.database)
-        offered = unsubscribe.offer(site.database, active, site.links, token, languages=_languages(request))
+        active, languages = _active(site.database), _languages(request)
+        offered = unsubscribe.offer(site.database, active, site.links, token, languages=languages)
         if offered is None:
-            return unknown(request)
+            return pages.unknown(active, languages)
         client = request.client.host if request.client else ""
         agent = request.headers.get("user-agent", "")
         unsubscribe.unsubscribe(site.database, offered, ip=client, user_agent=agent, now=site.now())
-        return page(
-            "unsubscribe.html",
-            language=offered.language,
-            brand=offered.brand_name,
-            topic=offered.topic_title,
-            done=True,
-            contact=offered.contact,
-        )
+        return pages.unsubscribe(offered, done=True)
 
+
+def _add_assets(app: FastAPI, site: Site) -> None:
     @app.get("/assets/{name}")
     def asset(name: str) -> Response:
         """A brand asset by its content-addressed name: it never changes, so it may be kept for a year."""
@@ -94,6 +107,8 @@ def create(site: Site) -> FastAPI:
             content, media_type=media_type, headers={"Cache-Control": f"public, max-age={_YEAR}, immutable"}
         )
 
+
+def _add_health(app: FastAPI, site: Site) -> None:
     @app.get("/health")
     def health() -> JSONResponse:
         """The process answers."""
@@ -104,8 +119,6 @@ def create(site: Site) -> FastAPI:
         """The database answers and a release is active."""
         found = releases.active(site.database)
         return JSONResponse({"status": "ready" if found else "no active release"}, 200 if found else 503)
-
-    return app
 
 
 def _active(database: Database) -> releases.Active:

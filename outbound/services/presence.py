@@ -1,0 +1,39 @@
+"""Which daemons run: each has a row that it refreshes while it lives."""
+
+import os
+import socket
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from outbound import __version__
+from outbound.domain.ids import new_id
+from outbound.storage.database import Database
+from outbound.storage.tables import daemon
+
+
+def started(database: Database, *, now: datetime) -> str:
+    """Record a daemon's start; returns its id."""
+    row = {
+        "id": new_id(now),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "version": __version__,
+        "started_at": now,
+        "seen_at": now,
+    }
+    with database.write() as connection:
+        connection.execute(daemon.insert(), row)
+    return str(row["id"])
+
+
+def seen(database: Database, daemon_id: str, *, now: datetime) -> None:
+    """Record that the daemon lives."""
+    with database.write() as connection:
+        connection.execute(sa.update(daemon).where(daemon.c.id == daemon_id).values(seen_at=now))
+
+
+def stopped(database: Database, daemon_id: str, *, now: datetime) -> None:
+    """Record that the daemon ended by itself."""
+    with database.write() as connection:
+        connection.execute(sa.update(daemon).where(daemon.c.id == daemon_id).values(seen_at=now, stopped_at=now))
