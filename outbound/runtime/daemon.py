@@ -15,6 +15,7 @@ from outbound.app import App
 from outbound.domain.errors import OutboundError
 from outbound.domain.message import Lane
 from outbound.runtime.hints import InProcessHints
+from outbound.runtime.serving import make_server
 from outbound.services import planning, presence, releases
 
 log = structlog.get_logger("outbound.daemon")
@@ -114,20 +115,6 @@ class Daemon:
         if self._site is None:
             return None
         return make_server(self._site, self._app.settings.server.host, self._app.settings.server.port)
-
-
-class _QuietServer(uvicorn.Server):
-    """uvicorn without its own signal handling: the daemon's drain decides when it ends."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def make_server(site: FastAPI, host: str, port: int) -> uvicorn.Server:
-    """A server that leaves signals to its owner and logs no address of any visitor."""
-    config = uvicorn.Config(site, host=host, port=port, access_log=False, log_level="warning", lifespan="off")
-    return _QuietServer(config)
 
 
 @contextlib.contextmanager

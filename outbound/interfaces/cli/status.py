@@ -1,0 +1,54 @@
+"""``outbound status``: is it running, what waits and why, how late are we."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from outbound.services.status import Status
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+        """Show the daemon, the release, what waits and why."""
+        from outbound.interfaces.cli.context import open_context
+        from outbound.interfaces.cli.output import print_json
+        from outbound.services.status import status as read
+
+        with open_context() as context:
+            found = read(context.database, now=context.now())
+        if as_json:
+            print_json(found)
+        else:
+            _print(found)
+
+
+def _print(found: "Status") -> None:
+    for daemon in found.daemons:
+        typer.echo(f"daemon up since {daemon.started_at:%Y-%m-%d %H:%M} UTC on {daemon.host} (pid {daemon.pid})")
+    for daemon in found.lost_daemons:
+        typer.echo(f"! daemon on {daemon.host} (pid {daemon.pid}) not seen since {daemon.seen_at:%Y-%m-%d %H:%M} UTC")
+    if not found.daemons:
+        typer.echo("no daemon is running -> outbound run")
+    if found.release is None:
+        typer.echo("! no release is active -> outbound apply")
+    else:
+        since = f"{found.release.activated_at:%Y-%m-%d %H:%M}"
+        typer.echo(f"release {found.release.release[:12]} since {since} UTC by {found.release.activated_by}")
+    waiting = sum(found.states.get(state, 0) for state in ("ready", "claimed", "sending"))
+    typer.echo(f"lag {found.lag:.0f} s, queue {waiting:,}, events to see {found.pending_events:,}")
+    typer.echo(f"messages {_list(found.states)}; sent {_list(found.sent)}; held {_list(found.held)}")
+    typer.echo(
+        f"customers {found.counts['customer']:,}, events {found.counts['event']:,}, runs {found.counts['run']:,}"
+    )
+    if uncertain := found.states.get("uncertain"):
+        typer.echo(f"! {uncertain:,} messages with an unknown outcome: nothing is sent again without evidence")
+
+
+def _list(counts: "Mapping[str, int]") -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items())) or "none"

@@ -1,0 +1,97 @@
+"""Counts over the whole installation, for ``outbound status``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from outbound.storage.tables import active_release, daemon, event, leg, message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonSeen:
+    """A daemon that has not ended by itself."""
+
+    id: str
+    host: str
+    pid: int
+    version: str
+    started_at: datetime
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActiveSince:
+    """The active release, since when, and who activated it."""
+
+    release: str
+    activated_at: datetime
+    activated_by: str
+
+
+def messages_by_state(connection: Connection) -> dict[str, int]:
+    """How many messages are in each state."""
+    query = sa.select(message.c.state, sa.func.count()).group_by(message.c.state)
+    return {state: count for state, count in connection.execute(query)}
+
+
+def waiting_by_reason(connection: Connection) -> dict[str, int]:
+    """Held messages by the reason that holds them."""
+    query = (
+        sa.select(message.c.reason, sa.func.count())
+        .where(message.c.state == "scheduled", message.c.reason != "")
+        .group_by(message.c.reason)
+    )
+    return {reason: count for reason, count in connection.execute(query)}
+
+
+def sent_by_channel(connection: Connection) -> dict[str, int]:
+    """Sent messages by the channel of the leg that was accepted."""
+    query = (
+        sa.select(leg.c.channel, sa.func.count())
+        .select_from(message.join(leg, sa.and_(leg.c.message_id == message.c.id, leg.c.n == message.c.leg)))
+        .where(message.c.state == "sent")
+        .group_by(leg.c.channel)
+    )
+    return {channel: count for channel, count in connection.execute(query)}
+
+
+def oldest_due(connection: Connection, *, now: datetime) -> datetime | None:
+    """When the message that waits longest to be claimed became due, or None when nothing waits."""
+    query = sa.select(sa.func.min(message.c.not_before, type_=message.c.not_before.type)).where(
+        sa.or_(message.c.state == "ready", message.c.state == "scheduled"), message.c.not_before <= now
+    )
+    found: datetime | None = connection.execute(query).scalar_one()
+    return found
+
+
+def pending_events(connection: Connection, *, now: datetime) -> int:
+    """Events that have happened and that no rule has seen yet."""
+    query = sa.select(sa.func.count()).select_from(event).where(event.c.handled_at.is_(None), event.c.at <= now)
+    return int(connection.execute(query).scalar_one())
+
+
+def daemons(connection: Connection) -> tuple[DaemonSeen, ...]:
+    """Daemons that have not ended by themselves, the newest first."""
+    columns = (daemon.c.id, daemon.c.host, daemon.c.pid, daemon.c.version, daemon.c.started_at, daemon.c.seen_at)
+    query = sa.select(*columns).where(daemon.c.stopped_at.is_(None)).order_by(daemon.c.started_at.desc())
+    return tuple(DaemonSeen(**row) for row in connection.execute(query).mappings())
+
+
+def active_since(connection: Connection) -> ActiveSince | None:
+    """Which release is active."""
+    columns = (active_release.c.release_id, active_release.c.activated_at, active_release.c.activated_by)
+    row = connection.execute(sa.select(*columns).order_by(active_release.c.n.desc()).limit(1)).first()
+    return ActiveSince(release=row[0], activated_at=row[1], activated_by=row[2]) if row else None
+
+
+def counts(connection: Connection) -> Mapping[str, int]:
+    """Rows of the record that an operator asks about."""
+    names = ("customer", "event", "consent_event", "suppression", "message", "run")
+    tables = message.metadata.tables
+    return {
+        name: int(connection.execute(sa.select(sa.func.count()).select_from(tables[name])).scalar_one())
+        for name in names
+    }
