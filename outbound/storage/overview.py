@@ -34,7 +34,7 @@ class ActiveSince:
 def messages_by_state(connection: Connection) -> dict[str, int]:
     """How many messages are in each state."""
     query = sa.select(message.c.state, sa.func.count()).group_by(message.c.state)
-    return {state: count for state, count in connection.execute(query)}
+    return _counted(connection, query)
 
 
 def waiting_by_reason(connection: Connection) -> dict[str, int]:
@@ -44,7 +44,7 @@ def waiting_by_reason(connection: Connection) -> dict[str, int]:
         .where(message.c.state == "scheduled", message.c.reason != "")
         .group_by(message.c.reason)
     )
-    return {reason: count for reason, count in connection.execute(query)}
+    return _counted(connection, query)
 
 
 def sent_by_channel(connection: Connection) -> dict[str, int]:
@@ -55,7 +55,11 @@ def sent_by_channel(connection: Connection) -> dict[str, int]:
         .where(message.c.state == "sent")
         .group_by(leg.c.channel)
     )
-    return {channel: count for channel, count in connection.execute(query)}
+    return _counted(connection, query)
+
+
+def _counted(connection: Connection, query: sa.Select[tuple[str, int]]) -> dict[str, int]:
+    return {str(name): int(count) for name, count in connection.execute(query)}
 
 
 def oldest_due(connection: Connection, *, now: datetime) -> datetime | None:
