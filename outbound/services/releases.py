@@ -1,0 +1,247 @@
+"""Publishing rules and templates together as one immutable release, and reading the one that runs.
+
+A release is named by its content. What does not pass the check is refused and the last good one goes on.
+"""
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from outbound.domain.errors import OutboundError
+from outbound.domain.release import Files, Ruleset
+from outbound.domain.rule import Schema
+from outbound.domain.source import Problem, Severity, Span
+from outbound.engine import rulefiles
+from outbound.engine.rendering import Templates, compile_templates
+from outbound.services.retyped import stored_misfits
+from outbound.storage import releases as store
+from outbound.storage.database import Database
+
+_CACHED = 16
+_ASSET_RELEASES = 20
+_SCHEMA_FILE = "rules/schema.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What ``check`` found. ``ruleset`` and ``templates`` are None when a problem is an error."""
+
+    ruleset: Ruleset | None
+    templates: Templates | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that refuse a release."""
+        return tuple(p for p in self.problems if p.severity is Severity.ERROR)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A set that passed. ``changed`` is False when the same content was active already."""
+
+    id: str
+    changed: bool
+    rules: int
+    warnings: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Active:
+    """A release compiled and ready to run.
+
+    ``since`` says for each rule from when on it may fire: the start of the latest unbroken line of active
+    releases that contain it. A rule fires for no slot and no event older than that.
+    """
+
+    id: str
+    ruleset: Ruleset
+    templates: Templates
+    since: Mapping[str, datetime] = field(default_factory=dict)
+    activated_at: datetime | None = None
+
+
+def read_files(rules_dir: Path, templates_dir: Path) -> Files:
+    """Every file of a working copy, under ``rules/`` and ``templates/``, without hidden files and rule tests.
+
+    Raises OutboundError ``release.files`` when a folder is missing.
+    """
+    files: dict[str, bytes] = {}
+    for prefix, folder in (("rules", rules_dir), ("templates", templates_dir)):
+        if not folder.is_dir():
+            raise OutboundError(
+                "release.files", f"there is no folder {folder}", f"name the folder that holds your {prefix}"
+            )
+        for path in sorted(folder.rglob("*")):
+            parts = path.relative_to(folder).parts
+            hidden = any(part.startswith(".") or part.endswith("~") for part in parts)
+            if path.is_file() and not hidden and not (prefix == "rules" and parts[0] == "tests"):
+                files["/".join((prefix, *parts))] = path.read_bytes()
+    return files
+
+
+def check(files: Files) -> Checked:
+    """Parse, type-check and compile everything, and report every problem found."""
+    loaded = rulefiles.load(files)
+    if loaded.ruleset is None:
+        return Checked(ruleset=None, templates=None, problems=tuple(loaded.problems))
+    ruleset = loaded.ruleset
+    templates, problems = compile_templates(files, policy=ruleset.policy, schema=ruleset.schema)
+    found = (*loaded.problems, *problems)
+    if templates is None or any(p.severity is Severity.ERROR for p in found):
+        return Checked(ruleset=None, templates=None, problems=found)
+    return Checked(ruleset=ruleset, templates=templates, problems=found)
+
+
+def publish(database: Database, files: Files, *, by: str, now: datetime) -> Published | tuple[Problem, ...]:
+    """Make ``files`` the running release, or answer the problems that refuse it.
+
+    The same content again changes nothing. A content that ran before becomes active again. Refused is also a
+    set that retypes an attribute whose stored values are not of the new type.
+    """
+    checked = check(files)
+    if checked.ruleset is None:
+        return checked.problems
+    before = active(database)
+    misfits = _retyped(database, checked.ruleset.schema, before.ruleset.schema if before else None, files)
+    if misfits:
+        return (*checked.problems, *misfits)
+    content = store.pack(files)
+    versions = {rule.id: rule.version for rule in checked.ruleset.rules.values() if not rule.draft}
+    with database.write() as connection:
+        release_id = store.store(connection, content, versions=versions, by=by, now=now)
+        newest = store.newest(connection)
+        changed = newest is None or newest[1] != release_id
+        if changed:
+            store.activate(connection, release_id, by=by, now=now)
+    warnings = tuple(p for p in checked.problems if p.severity is Severity.WARNING)
+    return Published(id=release_id, changed=changed, rules=len(checked.ruleset.rules), warnings=warnings)
+
+
+def active(database: Database) -> Active | None:
+    """The release that runs now, or None before the first. Compiled once per process and activation."""
+    with database.read() as connection:
+        newest = store.newest(connection)
+        if newest is None:
+            return None
+        number, release_id = newest
+        key = (str(database.url), release_id, number)
+        found = _cache.get(key)
+        if found is not None:
+            return found
+        history = store.activations(connection)
+    compiled = by_id(database, release_id)
+    return _cache.keep(
+        key,
+        Active(
+            id=release_id,
+            ruleset=compiled.ruleset,
+            templates=compiled.templates,
+            since=_since(history),
+            activated_at=history[0].activated_at,
+        ),
+    )
+
+
+def by_id(database: Database, release_id: str) -> Active:
+    """Any release, also one that no longer runs. Raises OutboundError ``release.unknown`` or ``release.unreadable``."""
+    key = (str(database.url), release_id, 0)
+    found = _cache.get(key)
+    if found is not None:
+        return found
+    with database.read() as connection:
+        content = store.content(connection, release_id)
+    if content is None:
+        raise OutboundError("release.unknown", f"there is no release {release_id[:12]}", "see `outbound status`")
+    checked = check(store.unpack(content))
+    if checked.ruleset is None or checked.templates is None:
+        remedy = "publish the rules again with this version (`outbound apply`)"
+        raise OutboundError(
+            "release.unreadable", f"release {release_id[:12]} does not pass this version's check", remedy
+        )
+    return _cache.keep(key, Active(id=release_id, ruleset=checked.ruleset, templates=checked.templates))
+
+
+def asset(database: Database, name: str) -> tuple[str, bytes] | None:
+    """Media type and content of a brand asset of a recent release: mails in inboxes refer to older ones too."""
+    with database.read() as connection:
+        ids = list(dict.fromkeys(entry.release_id for entry in store.activations(connection)))[:_ASSET_RELEASES]
+    for release_id in ids:
+        found = by_id(database, release_id).templates.assets().get(name)
+        if found is not None:
+            return found
+    return None
+
+
+class _Cache:
+    """Compiled releases of this process, the most recently used ones."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[tuple[str, str, int], Active] = OrderedDict()
+
+    def get(self, key: tuple[str, str, int]) -> Active | None:
+        with self._lock:
+            found = self._entries.get(key)
+            if found is not None:
+                self._entries.move_to_end(key)
+            return found
+
+    def keep(self, key: tuple[str, str, int], value: Active) -> Active:
+        with self._lock:
+            kept = self._entries.setdefault(key, value)  # two threads may have compiled the same release
+            while len(self._entries) > 2 * _ASSET_RELEASES + _CACHED:
+                self._entries.popitem(last=False)
+            return kept
+
+
+_cache = _Cache()
+
+
+def _since(history: Sequence[store.Activation]) -> dict[str, datetime]:
+    """For each rule of the newest release, the oldest activation from which on it was never absent."""
+    since: dict[str, datetime] = {}
+    alive = set(history[0].versions)
+    for entry in history:
+        alive &= set(entry.versions)
+        since.update(dict.fromkeys(alive, entry.activated_at))
+    return since
+
+
+def _retyped(database: Database, new: Schema, old: Schema | None, files: Files) -> tuple[Problem, ...]:
+    changed = {
+        name: declared
+        for name, declared in new.customer.items()
+        if old is None or name not in old.customer or old.customer[name] != declared
+    }
+    if not changed:
+        return ()
+    with database.read() as connection:
+        misfits = stored_misfits(store.stored_attributes(connection), changed)
+    problems = []
+    for name, misfit in misfits.items():
+        message = (
+            f"customer.{name} becomes {new.customer[name].type}, but {misfit.count} stored values are not, "
+            f"first that of customer {misfit.example}"
+        )
+        problem = Problem(
+            span=_attribute_span(files, name),
+            message=message,
+            code="schema.retyped",
+            suggestion="give the attribute a new name, or import values of the new type first",
+        )
+        problems.append(problem)
+    return tuple(problems)
+
+
+def _attribute_span(files: Files, name: str) -> Span:
+    lines = files.get(_SCHEMA_FILE, b"").decode(errors="replace").splitlines()
+    for number, line in enumerate(lines, 1):
+        found = re.match(rf"\s+{re.escape(name)}\s*:", line)
+        if found:
+            return Span(_SCHEMA_FILE, number, len(line) - len(line.lstrip()) + 1, len(name))
+    return Span(_SCHEMA_FILE, 1, 1)

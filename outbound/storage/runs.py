@@ -1,0 +1,195 @@
+"""Runs, the slots that fired, how far planning got, and the calls of ``outbound send``."""
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from outbound.domain.ids import new_id
+from outbound.storage import tables
+from outbound.storage.sets import insert_into
+
+Miss = tuple[str, int]
+"""Customer id and the index of the first ``who`` clause that did not match; -1: decided before (``once``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendRequest:
+    """A call of ``outbound send``. ``hashes`` names every list of recipients accepted under the key."""
+
+    rule: str
+    key: str
+    run_id: str
+    hashes: tuple[str, ...]
+    arguments: Mapping[str, Any]
+
+
+def lock(connection: Connection, name: str) -> None:
+    """One planner of ``name`` at a time, until this transaction ends.
+
+    On SQLite the write transaction itself is the lock.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+
+
+def open_run(
+    connection: Connection, *, rule: str, slot: str, release: str, rule_version: str, trigger: str, now: datetime
+) -> str:
+    """The id of the run of (rule, slot), made now if this is its first range."""
+    row = {
+        "id": new_id(now),
+        "rule": rule,
+        "slot": slot,
+        "release": release,
+        "rule_version": rule_version,
+        "trigger": trigger,
+        "started_at": now,
+        "candidates": 0,
+        "skipped": 0,
+    }
+    _insert_ignore(connection, tables.run, [row])
+    run = tables.run
+    found: str = connection.execute(sa.select(run.c.id).where(run.c.rule == rule, run.c.slot == slot)).scalar_one()
+    return found
+
+
+def add_counts(connection: Connection, run_id: str, *, candidates: int, skipped: int, now: datetime) -> None:
+    """Add one range to a run. In the transaction that inserts its decisions, so that both or neither exist."""
+    run = tables.run
+    connection.execute(
+        run.update()
+        .where(run.c.id == run_id)
+        .values(candidates=run.c.candidates + candidates, skipped=run.c.skipped + skipped, planned_at=now)
+    )
+
+
+def fired(connection: Connection, *, rules: Iterable[str], since: datetime) -> set[tuple[str, str, str]]:
+    """The (rule, slot, zone) that fired with a nominal time at or after ``since``."""
+    firing = tables.firing
+    statement = sa.select(firing.c.rule, firing.c.slot, firing.c.zone).where(
+        firing.c.rule.in_(sorted(set(rules))), firing.c.nominal >= since
+    )
+    return {(row[0], row[1], row[2]) for row in connection.execute(statement)}
+
+
+def has_fired(connection: Connection, *, rule: str, slot: str, zone: str) -> bool:
+    """Whether (rule, slot, zone) is planned to its end."""
+    firing = tables.firing
+    statement = sa.select(sa.literal(1)).where(firing.c.rule == rule, firing.c.slot == slot, firing.c.zone == zone)
+    return connection.execute(statement).first() is not None
+
+
+def fire(
+    connection: Connection, *, rule: str, slot: str, zone: str, nominal: datetime, now: datetime, note: str = ""
+) -> bool:
+    """Mark (rule, slot, zone) as done. False when somebody was first."""
+    row = {"rule": rule, "slot": slot, "zone": zone, "nominal": nominal, "planned_at": now, "note": note}
+    return _insert_ignore(connection, tables.firing, [row]) == 1
+
+
+def progress(connection: Connection, run_id: str, zone: str) -> tuple[int, str]:
+    """How many key ranges of (run, zone) are committed, and the last customer id of the newest ("" for none)."""
+    manifest = tables.manifest
+    statement = (
+        sa.select(manifest.c.zone, manifest.c.misses)
+        .where(manifest.c.run_id == run_id, manifest.c.zone.startswith(f"{zone}#", autoescape=True))
+        .order_by(manifest.c.zone.desc())
+        .limit(1)
+    )
+    row = connection.execute(statement).first()
+    if row is None:
+        return 0, ""
+    return int(row.zone.rpartition("#")[2]) + 1, json.loads(zlib.decompress(row.misses))["upto"]
+
+
+def record_range(
+    connection: Connection,
+    *,
+    run_id: str,
+    zone: str,
+    number: int,
+    upto: str,
+    misses: Sequence[Miss],
+    now: datetime,
+) -> None:
+    """Keep one key range: its last customer, and who in it did not match and why, in a few bytes each."""
+    by_clause: dict[int, list[str]] = {}
+    for customer_id, clause in misses:
+        by_clause.setdefault(clause, []).append(customer_id)
+    text = json.dumps({"upto": upto, "misses": by_clause}, ensure_ascii=False, separators=(",", ":"))
+    row = {
+        "run_id": run_id,
+        "zone": f"{zone}#{number:08d}",
+        "misses": zlib.compress(text.encode(), 6),
+        "count": len(misses),
+        "at": now,
+    }
+    _insert_ignore(connection, tables.manifest, [row])
+
+
+def misses(connection: Connection, run_id: str) -> dict[str, int]:
+    """Who was looked at in a run and did not become a candidate: customer id to clause index (see ``Miss``)."""
+    manifest = tables.manifest
+    found: dict[str, int] = {}
+    for row in connection.execute(sa.select(manifest.c.misses).where(manifest.c.run_id == run_id)):
+        for clause, customers in json.loads(zlib.decompress(row.misses))["misses"].items():
+            found.update(dict.fromkeys(customers, int(clause)))
+    return found
+
+
+def send_request(connection: Connection, *, rule: str, key: str) -> SendRequest | None:
+    """The earlier call under (rule, key), if there was one."""
+    request = tables.send_request
+    row = connection.execute(sa.select(request).where(request.c.rule == rule, request.c.key == key)).first()
+    if row is None:
+        return None
+    hashes = tuple(row.recipients_hash.split(","))
+    return SendRequest(rule=rule, key=key, run_id=row.run_id, hashes=hashes, arguments=row.arguments)
+
+
+def keep_send_request(connection: Connection, request: SendRequest, *, by: str, now: datetime) -> None:
+    """Insert the call, or note the further list of recipients of an extended one."""
+    hashes = ",".join(request.hashes)
+    row = {
+        "rule": request.rule,
+        "key": request.key,
+        "run_id": request.run_id,
+        "recipients_hash": hashes,
+        "arguments": dict(request.arguments),
+        "at": now,
+        "by": by,
+    }
+    if not _insert_ignore(connection, tables.send_request, [row]):
+        table = tables.send_request
+        connection.execute(
+            table.update()
+            .where(table.c.rule == request.rule, table.c.key == request.key)
+            .values(recipients_hash=hashes)
+        )
+
+
+def read_fact(connection: Connection, name: str) -> str | None:
+    """A named fact of the installation."""
+    installation = tables.installation
+    return connection.execute(sa.select(installation.c.value).where(installation.c.name == name)).scalar()
+
+
+def write_fact(connection: Connection, name: str, value: str) -> None:
+    """Set a named fact of the installation."""
+    installation = tables.installation
+    changed = connection.execute(installation.update().where(installation.c.name == name).values(value=value))
+    if changed.rowcount == 0:
+        _insert_ignore(connection, installation, [{"name": name, "value": value}])
+
+
+def _insert_ignore(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> int:
+    rowcount: int = connection.execute(
+        insert_into(connection, table).values(list(rows)).on_conflict_do_nothing()
+    ).rowcount
+    return rowcount
