@@ -61,6 +61,10 @@ class Adapter(Protocol):
         """Hand one parcel over and report the provider's immediate answer."""
         ...
 
+    async def check(self) -> str:
+        """Try the account's credentials without sending anything: "" when they work, else what is wrong."""
+        ...
+
     async def close(self) -> None:
         """Release connections. Safe to call twice."""
         ...
