@@ -61,8 +61,8 @@ class CustomerChangeRow(SQLModel, table=True):
     )
     customer_id: str
     attribute: str
-    old: Any = Field(default=None, sa_type=Json)
-    new: Any = Field(default=None, sa_type=Json)
+    old: Any = Field(default=None, sa_type=Json, nullable=True)
+    new: Any = Field(default=None, sa_type=Json, nullable=True)
     at: datetime
     source: str
 
@@ -102,6 +102,7 @@ class SuppressionRow(SQLModel, table=True):
     """A block on an address, known only by its keyed hash, so that it survives erasure and re-import."""
 
     __tablename__ = "suppression"
+    __table_args__ = (sa.Index("ix_suppression_hash", "hash", "channel"),)
 
     channel: str = Field(primary_key=True)
     scope: str = Field(primary_key=True)

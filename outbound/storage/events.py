@@ -1,0 +1,82 @@
+"""What happened to customers: appended once per id, read by the rules and by conditions about the past."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from outbound.domain.customer import Event
+from outbound.storage.bulk import insert_ignore, instant_writer, json_text
+from outbound.storage.sets import among, chunks
+from outbound.storage.tables import event
+
+_BATCH = 1_000
+_COLUMNS = ("id", "customer_id", "name", "data", "at", "received_at", "handled_at", "source")
+
+
+def append(
+    connection: Connection, events: Iterable[Event], *, now: datetime, fire: bool = True, source: str = ""
+) -> int:
+    """Record events; one whose id is there already is the same event and changes nothing.
+
+    Without ``fire`` they are history: marked as handled, so that no rule ever sees them. Returns how many
+    were new.
+    """
+    instant = instant_writer(connection)
+    handled = None if fire else instant(now)
+    fresh = 0
+    stream = iter(events)
+    while batch := list(islice(stream, _BATCH)):
+        rows = [
+            (
+                e.id,
+                e.customer_id,
+                e.name,
+                json_text(dict(e.data)),
+                instant(e.at),
+                instant(e.received_at),
+                handled,
+                source,
+            )
+            for e in batch
+        ]
+        fresh += insert_ignore(connection, event, _COLUMNS, rows)
+    return fresh
+
+
+def pending(connection: Connection, *, limit: int) -> list[Event]:
+    """Events no rule has seen yet, in the order they were received."""
+    query = sa.select(event).where(event.c.handled_at.is_(None)).order_by(event.c.received_at, event.c.id).limit(limit)
+    return [_event(row) for row in connection.execute(query)]
+
+
+def mark_handled(connection: Connection, ids: Sequence[str], *, now: datetime) -> None:
+    """The rules have seen these events."""
+    for some in chunks(ids):
+        connection.execute(sa.update(event).where(among(connection, event.c.id, some)).values(handled_at=now))
+
+
+def history(
+    connection: Connection, customer_ids: Sequence[str], names: Iterable[str], *, since: datetime | None = None
+) -> dict[str, list[Event]]:
+    """The events called ``names`` of each customer, oldest first, from ``since`` on."""
+    found: dict[str, list[Event]] = {}
+    wanted = sorted(set(names))
+    if not wanted:
+        return found
+    for some in chunks(customer_ids):
+        query = sa.select(event).where(among(connection, event.c.customer_id, some), event.c.name.in_(wanted))
+        if since is not None:
+            query = query.where(event.c.at >= since)
+        for row in connection.execute(query.order_by(event.c.customer_id, event.c.at, event.c.id)):
+            found.setdefault(row.customer_id, []).append(_event(row))
+    return found
+
+
+def _event(row: Any) -> Event:
+    return Event(
+        id=row.id, name=row.name, customer_id=row.customer_id, data=row.data, at=row.at, received_at=row.received_at
+    )

@@ -1,0 +1,30 @@
+"""Blocks on addresses, known only by their keyed hash."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from outbound.domain.consent import Suppression
+from outbound.domain.customer import ChannelName
+from outbound.storage.bulk import insert_ignore, instant_writer
+from outbound.storage.sets import among
+from outbound.storage.tables import suppression
+
+
+def add(connection: Connection, blocks: Sequence[Suppression]) -> int:
+    """Record blocks; one that stands already keeps its first reason and time. Returns how many were new."""
+    instant = instant_writer(connection)
+    rows = [(b.channel.value, b.scope, b.address_hash, b.reason, instant(b.at)) for b in blocks]
+    return insert_ignore(connection, suppression, ("channel", "scope", "hash", "reason", "at"), rows)
+
+
+def of_hashes(connection: Connection, hashes: Sequence[str]) -> tuple[Suppression, ...]:
+    """The blocks on the addresses that these hashes stand for, oldest first."""
+    query = sa.select(suppression).where(among(connection, suppression.c.hash, hashes)).order_by(suppression.c.at)
+    return tuple(
+        Suppression(
+            channel=ChannelName(row.channel), address_hash=row.hash, scope=row.scope, reason=row.reason, at=row.at
+        )
+        for row in connection.execute(query)
+    )
