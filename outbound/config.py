@@ -18,8 +18,8 @@ from outbound.domain.keyring import Keyring
 
 FILE_NAME = "outbound.toml"
 
-_SECRET_NAMES = ("OUTBOUND_SECRET_KEY", "OUTBOUND_SMTP_PASSWORD", "OUTBOUND_TWILIO_AUTH_TOKEN")
-"""What may never stand in outbound.toml."""
+ENVIRONMENT = ("OUTBOUND_SECRET_KEY", "OUTBOUND_DATABASE_URL", "OUTBOUND_SMTP_PASSWORD", "OUTBOUND_TWILIO_AUTH_TOKEN")
+"""What is read from the environment; secrets never stand in outbound.toml."""
 
 
 class _Section(BaseModel):
@@ -186,7 +186,7 @@ def _environment(workspace: Path, environ: Mapping[str, str]) -> dict[str, str]:
             if separator and not line.lstrip().startswith("#"):
                 found[name.strip()] = value.strip().strip('"')
     found.update(environ)
-    return {name: found[name] for name in (*_SECRET_NAMES, "OUTBOUND_DATABASE_URL") if name in found}
+    return {name: found[name] for name in ENVIRONMENT if name in found}
 
 
 def _explain(path: Path, text: str, error: ValidationError | TypeError) -> tuple[str, str]:
