@@ -1,0 +1,81 @@
+"""``outbound bench``: how fast it is here, beside the limit measured in the same run."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from outbound.services.bench.figure import Figure
+
+BENCHES = {
+    "import": "outbound.services.bench.import_:measure",
+    "plan_newsletter": "outbound.services.bench.plan_newsletter:measure",
+    "condition": "outbound.services.bench.condition:measure",
+    "render_email": "outbound.services.bench.render_email:measure",
+    "send_email_sqlite": "outbound.testing.bench.send_email:measure_sqlite",
+    "send_email_pg": "outbound.testing.bench.send_email:measure_pg",
+    "cli_start": "outbound.services.bench.cli_start:measure",
+}
+"""Name to module and function; loaded when it runs. The ones that need servers live in the test kit."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def bench(
+        names: Annotated[list[str] | None, typer.Argument(help=f"Which: {', '.join(BENCHES)}. Default: all.")] = None,
+        quick: Annotated[bool, typer.Option("--quick", help="Small inputs, one run: does it work?")] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    ) -> None:
+        """Measure; exit 2 when a bar is missed. Five runs, median. Servers are real processes on loopback."""
+        from outbound.interfaces.cli import EXIT_CHANGES, EXIT_USAGE
+        from outbound.interfaces.cli.output import print_json
+
+        unknown = sorted(set(names or ()) - set(BENCHES))
+        if unknown:
+            typer.echo(f"outbound bench: no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}", err=True)
+            raise typer.Exit(EXIT_USAGE)
+        figures: list[Figure] = []
+        for name in names or BENCHES:
+            typer.echo(f"{name} ...", err=True)
+            figures += _load(BENCHES[name])(quick)
+        if as_json:
+            print_json(figures)
+        else:
+            _print(figures)
+        if not quick and any(figure.met is False for figure in figures):
+            raise typer.Exit(EXIT_CHANGES)
+
+
+def _load(place: str):  # noqa: ANN202 - any function from quick to figures
+    from importlib import import_module
+
+    module, _, function = place.partition(":")
+    return getattr(import_module(module), function)
+
+
+def _print(figures: "Sequence[Figure]") -> None:
+    from outbound.interfaces.cli.output import print_rows
+
+    def number(value: float | None) -> str:
+        if value is None:
+            return ""
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits are enough
+
+    rows = [
+        (
+            f.name,
+            number(f.value),
+            f.unit,
+            number(f.limit),
+            number(f.ratio),
+            f.bar,
+            {True: "yes", False: "NO"}.get(f.met, ""),
+            f.what,
+        )  # type: ignore[arg-type]
+        for f in figures
+    ]
+    print_rows(("name", "value", "unit", "limit", "ratio", "bar", "met", "limit is"), rows)
