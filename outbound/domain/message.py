@@ -30,7 +30,8 @@ S = MessageState
 TRANSITIONS: Mapping[MessageState, frozenset[MessageState]] = {
     S.SCHEDULED: frozenset({S.READY, S.SKIPPED, S.EXPIRED, S.CANCELLED}),
     S.READY: frozenset({S.CLAIMED, S.SCHEDULED, S.EXPIRED, S.CANCELLED}),
-    S.CLAIMED: frozenset({S.SENDING, S.SCHEDULED, S.READY, S.SKIPPED, S.EXPIRED, S.CANCELLED}),
+    # To ``uncertain`` only back: a message sent again after an unknown outcome, which a gate now stops.
+    S.CLAIMED: frozenset({S.SENDING, S.SCHEDULED, S.READY, S.SKIPPED, S.EXPIRED, S.CANCELLED, S.UNCERTAIN}),
     S.SENDING: frozenset({S.SENT, S.FAILED, S.UNCERTAIN, S.READY, S.SKIPPED, S.EXPIRED}),
     S.UNCERTAIN: frozenset({S.SENT, S.READY, S.CLOSED_UNKNOWN}),
     # Only together with the row of the next leg, or when an operator re-arms the same row.
@@ -85,6 +86,7 @@ class Message:
     created_at: datetime
     variant: str = ""
     reason: str = ""
+    detail: str = ""
     held_by: str = ""
     on_uncertain: str = "hold"
     leg: int = 1
@@ -93,6 +95,7 @@ class Message:
     message_id: str = ""
     date: datetime | None = None
     body_hash: str = ""
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,8 @@ from sqlmodel import Field, SQLModel
 
 from outbound.storage.tables.base import Json, table
 
-_CLAIMABLE = sa.text("state = 'ready' OR state = 'scheduled'")
+_READY = sa.text("state = 'ready'")
+_SCHEDULED = sa.text("state = 'scheduled'")
 _LEASED = sa.text("state = 'claimed' OR state = 'sending'")
 
 
@@ -22,9 +23,16 @@ class MessageRow(SQLModel, table=True):
     __tablename__ = "message"
     __table_args__ = (
         sa.UniqueConstraint("rule", "once", "customer_id", "step"),
+        # In the order of the claim, so that it reads its slice and no more however many rows wait.
         sa.Index(
-            "ix_message_due", "lane", "priority", "not_before", sqlite_where=_CLAIMABLE, postgresql_where=_CLAIMABLE
+            "ix_message_due",
+            "lane",
+            sa.text("priority DESC"),
+            "not_before",
+            sqlite_where=_READY,
+            postgresql_where=_READY,
         ),
+        sa.Index("ix_message_waiting", "lane", "not_before", sqlite_where=_SCHEDULED, postgresql_where=_SCHEDULED),
         sa.Index("ix_message_lease", "lease_until", sqlite_where=_LEASED, postgresql_where=_LEASED),
         sa.Index("ix_message_customer_at", "customer_id", "created_at"),
         sa.Index("ix_message_run_state", "run_id", "state"),

@@ -1,0 +1,252 @@
+"""What the gate writes: attempts that begin, messages that wait longer, messages that end unsent.
+
+Every function here is called inside the transaction of ``outbox_claims.lock_claimed``: the rows are ours.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from outbound.domain.customer import ChannelName
+from outbound.domain.message import MessageState
+from outbound.domain.outcome import OutcomeKind, Phase
+from outbound.domain.reasons import Reason
+from outbound.storage.outbox import move
+from outbound.storage.sets import among, insert_into
+from outbound.storage.tables import attempt, installation, leg, message
+
+S = MessageState
+
+PAUSE_PREFIX = "paused:"
+"""Kill switches are facts of the installation: ``paused:all``, ``paused:rule:news``, ``paused:channel:sms``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begin:
+    """One attempt about to start, and what the first render fixed (the same again on every later attempt)."""
+
+    message_id: str
+    attempt_id: str
+    lease_token: int
+    leg: int
+    n: int
+    channel: ChannelName
+    customer_id: str
+    address: str
+    account: str
+    release: str
+    mime_id: str
+    date: datetime
+    language: str
+    moved_on: str = ""
+    """Why the leg before this one was left, when the gate itself opens this leg."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Back to ``scheduled`` until ``until``. ``held_by`` is the first gate that ever held the message."""
+
+    message_id: str
+    until: datetime
+    reason: Reason
+    held_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """Ends unsent in ``state``: skipped, expired, cancelled, or back to uncertain."""
+
+    message_id: str
+    state: MessageState
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastLeg:
+    """One leg of a message so far. ``in_doubt``: a handover on it whose outcome nobody knows."""
+
+    n: int
+    channel: ChannelName
+    address: str
+    moved_on: str
+    attempts: int = 0
+    in_doubt: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What happened to a message under earlier leases."""
+
+    legs: tuple[PastLeg, ...] = field(default=())
+
+    @property
+    def current(self) -> PastLeg | None:
+        """The leg the message is at, if it was ever begun."""
+        return self.legs[-1] if self.legs else None
+
+    @property
+    def tried(self) -> tuple[ChannelName, ...]:
+        """Channels that were given up."""
+        return tuple(one.channel for one in self.legs if one.moved_on)
+
+
+def past_of(connection: Connection, ids: Sequence[str]) -> dict[str, Past]:
+    """Legs and attempts of messages that were claimed before."""
+    if not ids:
+        return {}
+    counted = (
+        sa.select(attempt.c.message_id, attempt.c.leg, attempt.c.phase, attempt.c.outcome, sa.func.count())
+        .where(among(connection, attempt.c.message_id, ids))
+        .group_by(attempt.c.message_id, attempt.c.leg, attempt.c.phase, attempt.c.outcome)
+    )
+    counts: dict[tuple[str, int], int] = defaultdict(int)
+    doubts: set[tuple[str, int]] = set()
+    for message_id, n, phase, outcome, count in connection.execute(counted):
+        counts[message_id, n] += count
+        if phase == Phase.HANDOFF.value and outcome in ("", OutcomeKind.UNCERTAIN.value):
+            doubts.add((message_id, n))
+    legs: dict[str, list[PastLeg]] = defaultdict(list)
+    query = sa.select(leg.c.message_id, leg.c.n, leg.c.channel, leg.c.address, leg.c.moved_on)
+    for message_id, n, channel, address, moved_on in connection.execute(
+        query.where(among(connection, leg.c.message_id, ids)).order_by(leg.c.message_id, leg.c.n)
+    ):
+        legs[message_id].append(
+            PastLeg(
+                n=n,
+                channel=ChannelName(channel),
+                address=address,
+                moved_on=moved_on,
+                attempts=counts[message_id, n],
+                in_doubt=(message_id, n) in doubts,
+            )
+        )
+    return {message_id: Past(legs=tuple(found)) for message_id, found in legs.items()}
+
+
+def begin(connection: Connection, begins: Sequence[Begin], *, now: datetime) -> None:
+    """Claimed → sending, with the leg's address snapshot and an attempt in phase ``started``."""
+    if not begins:
+        return
+    left = [{"b_id": b.message_id, "b_n": b.leg - 1, "moved_on": b.moved_on} for b in begins if b.moved_on]
+    if left:
+        bound = (leg.c.message_id == sa.bindparam("b_id"), leg.c.n == sa.bindparam("b_n"))
+        connection.execute(leg.update().where(*bound), left)
+    statement = insert_into(connection, leg)
+    news = statement.excluded
+    keep = {"channel": news.channel, "address": news.address, "account": news.account, "at": news.at}
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["message_id", "n"], set_=keep),
+        [
+            {
+                "message_id": b.message_id,
+                "n": b.leg,
+                "channel": b.channel.value,
+                "customer_id": b.customer_id,
+                "address": b.address,
+                "account": b.account,
+                "provider_ref": "",
+                "moved_on": "",
+                "at": now,
+            }
+            for b in begins
+        ],
+    )
+    connection.execute(
+        attempt.insert(),
+        [
+            {
+                "id": b.attempt_id,
+                "message_id": b.message_id,
+                "leg": b.leg,
+                "n": b.n,
+                "lease_token": b.lease_token,
+                "phase": Phase.STARTED.value,
+                "endpoint": b.account,
+                "outcome": "",
+                "enhanced": "",
+                "text": "",
+                "started_at": now,
+            }
+            for b in begins
+        ],
+    )
+    change = move(S.SENDING, S.CLAIMED).where(message.c.id == sa.bindparam("b_id"))
+    change = change.values(
+        leg=sa.bindparam("b_leg"),
+        release=sa.bindparam("b_release"),
+        message_id=sa.bindparam("b_mime_id"),
+        date=sa.bindparam("b_date"),
+        language=sa.bindparam("b_language"),
+        reason="",
+        detail="",
+        updated_at=now,
+    )
+    connection.execute(
+        change,
+        [
+            {
+                "b_id": b.message_id,
+                "b_leg": b.leg,
+                "b_release": b.release,
+                "b_mime_id": b.mime_id,
+                "b_date": b.date,
+                "b_language": b.language,
+            }
+            for b in begins
+        ],
+    )
+    renewed = [b.message_id for b in begins if b.moved_on]
+    if renewed:  # another channel has other bytes
+        connection.execute(message.update().where(among(connection, message.c.id, renewed)).values(body_hash=""))
+
+
+def hold(connection: Connection, holds: Sequence[Held], *, now: datetime) -> None:
+    """Claimed → scheduled, with the reason and when to look again."""
+    if not holds:
+        return
+    change = move(S.SCHEDULED, S.CLAIMED).where(message.c.id == sa.bindparam("b_id"))
+    change = change.values(
+        not_before=sa.bindparam("b_until"),
+        reason=sa.bindparam("b_reason"),
+        detail=sa.bindparam("b_detail"),
+        held_by=sa.bindparam("b_held_by"),
+        lease_until=None,
+        updated_at=now,
+    )
+    rows = [
+        {
+            "b_id": h.message_id,
+            "b_until": h.until,
+            "b_reason": h.reason.code.value,
+            "b_detail": h.reason.detail,
+            "b_held_by": h.held_by,
+        }
+        for h in holds
+    ]
+    connection.execute(change, rows)
+
+
+def stop(connection: Connection, stops: Sequence[Stopped], *, now: datetime) -> None:
+    """Claimed → skipped, expired, cancelled or uncertain, with the reason."""
+    by_state: dict[MessageState, list[Stopped]] = defaultdict(list)
+    for one in stops:
+        by_state[one.state].append(one)
+    for state, some in by_state.items():
+        change = move(state, S.CLAIMED).where(message.c.id == sa.bindparam("b_id"))
+        change = change.values(
+            reason=sa.bindparam("b_reason"), detail=sa.bindparam("b_detail"), lease_until=None, updated_at=now
+        )
+        rows = [
+            {"b_id": s.message_id, "b_reason": s.reason.code.value, "b_detail": s.reason.detail[:200]} for s in some
+        ]
+        connection.execute(change, rows)
+
+
+def paused(connection: Connection) -> dict[str, str]:
+    """The kill switches that are on: what (``all``, ``rule:ID``, ``channel:NAME``) to why."""
+    query = sa.select(installation.c.name, installation.c.value).where(installation.c.name.startswith(PAUSE_PREFIX))
+    return {name.removeprefix(PAUSE_PREFIX): value for name, value in connection.execute(query)}

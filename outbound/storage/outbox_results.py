@@ -1,0 +1,248 @@
+"""The two writes around the point of no return: the handover mark before it, the result after it.
+
+Both take whole groups (group commit), both are fenced: an attempt counts only while its lease token is
+still the message's and the message is still ``sending``. What a worker says after that is late evidence:
+kept on the attempt, never on the message, except that a proof of acceptance ends an ``uncertain``.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from outbound.domain.consent import Suppression
+from outbound.domain.customer import ChannelName
+from outbound.domain.message import MessageState
+from outbound.domain.outcome import Outcome, OutcomeKind, Phase
+from outbound.domain.reasons import Reason
+from outbound.storage import suppressions
+from outbound.storage.outbox import move, state_is
+from outbound.storage.sets import among
+from outbound.storage.tables import attempt, leg, message
+
+S = MessageState
+
+_SILENT = frozenset({OutcomeKind.UNCERTAIN, OutcomeKind.NOT_SENT})
+"""Outcomes without an answer of the provider: the attempt stays in the phase it had reached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextLeg:
+    """The message goes on to ``channel``, because of ``moved_on`` (a word of the policy's ``next_on``)."""
+
+    channel: ChannelName
+    moved_on: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What one attempt came to, and where its message goes from ``sending``.
+
+    ``not_before`` belongs to ``ready`` (a retry); ``charged`` counts the attempt against the retry schedule.
+    With ``next_leg`` the state is ``failed`` for the moment it takes to open the next leg.
+    """
+
+    attempt_id: str
+    message_id: str
+    leg: int
+    outcome: Outcome
+    state: MessageState
+    reason: Reason | None = None
+    not_before: datetime | None = None
+    charged: bool = False
+    next_leg: NextLeg | None = None
+    resend_at: datetime | None = None
+    suppress: tuple[Suppression, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """Which attempts were too late to move their message, and which of those proved an uncertain one sent."""
+
+    late: frozenset[str] = frozenset()
+    proved: frozenset[str] = frozenset()
+
+
+def mark_handoff(connection: Connection, marks: Mapping[str, str], *, now: datetime) -> frozenset[str]:
+    """Make the handover of these attempts durable (attempt id to body hash). Only the ids answered may go on.
+
+    The others lost their lease: their worker must drop the connection before the final dot.
+    """
+    ids = list(marks)
+    if connection.dialect.name == "postgresql":
+        _live(connection, ids)  # waits for a recovery that holds the row, and keeps the next one out
+    ours = (
+        sa.select(sa.literal(1))
+        .where(message.c.id == attempt.c.message_id, message.c.lease_token == attempt.c.lease_token)
+        .where(state_is(S.SENDING))
+        .exists()
+    )
+    change = (
+        attempt.update()
+        .where(among(connection, attempt.c.id, ids), attempt.c.phase == Phase.STARTED.value, ours)
+        .values(phase=Phase.HANDOFF.value, handoff_at=now)
+        .returning(attempt.c.id, attempt.c.message_id)
+    )
+    marked = {row.id: row.message_id for row in connection.execute(change)}
+    fixed = [{"b_id": message_id, "b_hash": marks[i]} for i, message_id in sorted(marked.items())]
+    if fixed:
+        values: dict[str, Any] = {"body_hash": sa.bindparam("b_hash")}
+        connection.execute(message.update().where(message.c.id == sa.bindparam("b_id")).values(**values), fixed)
+    return frozenset(marked)
+
+
+def record(connection: Connection, results: Sequence[Result], *, now: datetime) -> Recorded:
+    """Write a group of results: the attempts always, the messages where the lease is still ours."""
+    if not results:
+        return Recorded()
+    live = _live(connection, [r.attempt_id for r in results])
+    _write_attempts(connection, results, now=now)
+    timely = [r for r in results if r.attempt_id in live]
+    late = [r for r in results if r.attempt_id not in live]
+    _write_messages(connection, timely, now=now)
+    references = [
+        {"b_id": r.message_id, "b_n": r.leg, "b_ref": r.outcome.provider_ref} for r in results if r.outcome.provider_ref
+    ]
+    if references:
+        bound = (leg.c.message_id == sa.bindparam("b_id"), leg.c.n == sa.bindparam("b_n"))
+        connection.execute(leg.update().where(*bound).values(provider_ref=sa.bindparam("b_ref")), references)
+    suppressions.add(connection, [block for r in results for block in r.suppress])
+    return Recorded(late=frozenset(r.attempt_id for r in late), proved=_prove(connection, late, now=now))
+
+
+def resend_after_unknown(connection: Connection, ids: Sequence[str], *, not_before: datetime, now: datetime) -> int:
+    """Uncertain → ready for messages whose class says ``on_uncertain: resend`` and that have not run out (P4)."""
+    change = move(S.READY, S.UNCERTAIN).where(
+        among(connection, message.c.id, ids), message.c.on_uncertain == "resend", message.c.expires > not_before
+    )
+    values = {"not_before": not_before, "lease_until": None, "updated_at": now}
+    return connection.execute(change.values(attempts=message.c.attempts + 1, **values)).rowcount
+
+
+def _live(connection: Connection, ids: Sequence[str]) -> frozenset[str]:
+    """The attempts whose lease is still theirs; their messages stay locked to the end of the transaction."""
+    query = (
+        sa.select(attempt.c.id)
+        .join(message, sa.and_(message.c.id == attempt.c.message_id, message.c.lease_token == attempt.c.lease_token))
+        .where(among(connection, attempt.c.id, ids), state_is(S.SENDING))
+        .order_by(message.c.id)
+        .with_for_update(of=message)
+    )
+    return frozenset(connection.execute(query).scalars())
+
+
+def _write_attempts(connection: Connection, results: Sequence[Result], *, now: datetime) -> None:
+    change = (
+        attempt.update()
+        .where(attempt.c.id == sa.bindparam("b_id"))
+        .values(
+            outcome=sa.bindparam("b_outcome"),
+            code=sa.bindparam("b_code"),
+            enhanced=sa.bindparam("b_enhanced"),
+            text=sa.bindparam("b_text"),
+        )
+    )
+    for silent in (True, False):
+        rows = [
+            {
+                "b_id": r.attempt_id,
+                "b_outcome": r.outcome.kind.value,
+                "b_code": r.outcome.code,
+                "b_enhanced": r.outcome.enhanced,
+                "b_text": r.outcome.text,
+            }
+            for r in results
+            if (r.outcome.kind in _SILENT) is silent
+        ]
+        if rows:
+            replied = {} if silent else {"phase": Phase.REPLIED.value, "replied_at": now}
+            connection.execute(change.values(**replied), rows)
+
+
+def _write_messages(connection: Connection, results: Sequence[Result], *, now: datetime) -> None:
+    by_state: dict[MessageState, list[Result]] = defaultdict(list)
+    for result in results:
+        by_state[result.state].append(result)
+    for state, some in by_state.items():
+        if state is S.SENT:
+            change = move(S.SENT, S.SENDING).where(among(connection, message.c.id, [r.message_id for r in some]))
+            values: dict[str, Any] = {"reason": "", "detail": "", "lease_until": None, "sent_at": now}
+            connection.execute(change.values(attempts=message.c.attempts + 1, updated_at=now, **values))
+            continue
+        change = move(state, S.SENDING).where(message.c.id == sa.bindparam("b_id"))
+        values = {
+            "reason": sa.bindparam("b_reason"),
+            "detail": sa.bindparam("b_detail"),
+            "attempts": message.c.attempts + sa.bindparam("b_charged"),
+            "lease_until": None,
+            "updated_at": now,
+        }
+        if state is S.READY:
+            values["not_before"] = sa.bindparam("b_not_before")
+        connection.execute(change.values(**values), [_row(result, state) for result in some])
+    _open_legs(connection, [r for r in results if r.next_leg is not None], now=now)
+    unknown = [r for r in by_state[S.UNCERTAIN] if r.resend_at is not None]
+    for result in unknown:
+        if result.resend_at is not None:
+            resend_after_unknown(connection, [result.message_id], not_before=result.resend_at, now=now)
+
+
+def _row(result: Result, state: MessageState) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "b_id": result.message_id,
+        "b_reason": result.reason.code.value if result.reason else "",
+        "b_detail": result.reason.detail[:200] if result.reason else "",
+        "b_charged": int(result.charged),
+    }
+    if state is S.READY:
+        row["b_not_before"] = result.not_before
+    return row
+
+
+def _open_legs(connection: Connection, results: Sequence[Result], *, now: datetime) -> None:
+    """Failed → ready, together with why the leg was left and the row of the next one (its address: at the gate)."""
+    if not results:
+        return
+    bound = (leg.c.message_id == sa.bindparam("b_id"), leg.c.n == sa.bindparam("b_n"))
+    pairs = [(r, r.next_leg) for r in results if r.next_leg is not None]
+    connection.execute(
+        leg.update().where(*bound).values(moved_on=sa.bindparam("b_moved_on")),
+        [{"b_id": r.message_id, "b_n": r.leg, "b_moved_on": following.moved_on} for r, following in pairs],
+    )
+    owner = sa.select(message.c.customer_id).where(message.c.id == sa.bindparam("b_id")).scalar_subquery()
+    connection.execute(
+        leg.insert().values(message_id=sa.bindparam("b_id"), customer_id=owner),
+        [
+            {
+                "b_id": r.message_id,
+                "n": r.leg + 1,
+                "channel": following.channel.value,
+                "address": "",
+                "account": "",
+                "provider_ref": "",
+                "moved_on": "",
+                "at": now,
+            }
+            for r, following in pairs
+        ],
+    )
+    change = move(S.READY, S.FAILED).where(among(connection, message.c.id, [r.message_id for r in results]))
+    values = {"not_before": now, "attempts": 0, "body_hash": "", "updated_at": now, "reason": "", "detail": ""}
+    connection.execute(change.values(leg=message.c.leg + 1, **values))
+
+
+def _prove(connection: Connection, late: Sequence[Result], *, now: datetime) -> frozenset[str]:
+    """Uncertain → sent where the late word of that very attempt is an acceptance."""
+    accepted = [r for r in late if r.outcome.kind is OutcomeKind.ACCEPTED]
+    proved = set()
+    for result in accepted:
+        same = sa.select(attempt.c.lease_token).where(attempt.c.id == result.attempt_id).scalar_subquery()
+        change = move(S.SENT, S.UNCERTAIN).where(message.c.id == result.message_id, message.c.lease_token == same)
+        values = {"reason": "", "detail": "late_evidence", "sent_at": now, "updated_at": now}
+        if connection.execute(change.values(**values)).rowcount:
+            proved.add(result.attempt_id)
+    return frozenset(proved)
