@@ -1,0 +1,92 @@
+"""What a gate is asked and what it may answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
+
+from outbound.domain.customer import ChannelName
+from outbound.domain.decision import Hold, Skip
+from outbound.domain.person import Person
+from outbound.domain.policy import Policy, Topic
+from outbound.domain.reasons import Reason
+
+_NONE: Mapping[ChannelName, Reason] = MappingProxyType({})
+_OPEN: Mapping[ChannelName, Hold] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A message before anyone decided to send it.
+
+    ``rule`` is the rule's id. ``channels`` are the rule's, in its order; ``tried_channels`` those whose leg is
+    over. ``due`` is when it should leave, ``expires`` when it is worthless, both UTC.
+    """
+
+    rule: str
+    topic: Topic
+    channels: tuple[ChannelName, ...]
+    expires: datetime
+    due: datetime
+    tried_channels: tuple[ChannelName, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switches:
+    """What operators have paused: a rule's id, a channel's name or ``all``, each with the reason they gave."""
+
+    paused: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """The gate does not stop the message.
+
+    It may still stop channels of it: those in ``dropped`` for good, those in ``closed`` for now.
+    """
+
+    dropped: Mapping[ChannelName, Reason] = _NONE
+    closed: Mapping[ChannelName, Hold] = _OPEN
+
+
+PASS = Pass()
+"""Nothing is stopped: the usual answer."""
+
+Verdict = Pass | Hold | Skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a gate sees. Gates read it and answer; the ladder alone makes the next one from the answer.
+
+    ``at`` is ``now`` or the candidate's ``due``, whichever is later: the moment the message would leave.
+    ``order`` is every channel of this leg in order of preference, ``channels`` those still in the running,
+    ``chosen`` the one the customer prefers where the rule has it. ``notes``, when not None, collects what a
+    passing gate has to say; nobody pays for the text otherwise.
+    """
+
+    candidate: Candidate
+    person: Person
+    policy: Policy
+    switches: Switches
+    now: datetime
+    at: datetime
+    order: tuple[ChannelName, ...]
+    channels: tuple[ChannelName, ...]
+    chosen: ChannelName | None
+    dropped: Mapping[ChannelName, Reason] = _NONE
+    closed: Mapping[ChannelName, Hold] = _OPEN
+    notes: list[str] | None = None
+
+    def after(self, verdict: Pass) -> "Context":
+        """The context of the next gate. A channel closed twice keeps its first reason and the later opening."""
+        closed = dict(self.closed)
+        for channel, hold in verdict.closed.items():
+            earlier = closed.get(channel)
+            closed[channel] = replace(earlier, until=max(earlier.until, hold.until)) if earlier else hold
+        return replace(
+            self,
+            channels=tuple(channel for channel in self.channels if channel not in verdict.dropped),
+            dropped={**self.dropped, **verdict.dropped},
+            closed=closed,
+        )
