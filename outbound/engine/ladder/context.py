@@ -3,16 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from types import MappingProxyType
 
 from outbound.domain.customer import ChannelName
 from outbound.domain.decision import Hold, Skip
 from outbound.domain.person import Person
 from outbound.domain.policy import Policy, Topic
 from outbound.domain.reasons import Reason
-
-_NONE: Mapping[ChannelName, Reason] = MappingProxyType({})
-_OPEN: Mapping[ChannelName, Hold] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +41,8 @@ class Pass:
     It may still stop channels of it: those in ``dropped`` for good, those in ``closed`` for now.
     """
 
-    dropped: Mapping[ChannelName, Reason] = _NONE
-    closed: Mapping[ChannelName, Hold] = _OPEN
+    dropped: Mapping[ChannelName, Reason] = field(default_factory=dict)
+    closed: Mapping[ChannelName, Hold] = field(default_factory=dict)
 
 
 PASS = Pass()
@@ -74,8 +70,8 @@ class Context:
     order: tuple[ChannelName, ...]
     channels: tuple[ChannelName, ...]
     chosen: ChannelName | None
-    dropped: Mapping[ChannelName, Reason] = _NONE
-    closed: Mapping[ChannelName, Hold] = _OPEN
+    dropped: Mapping[ChannelName, Reason] = field(default_factory=dict)
+    closed: Mapping[ChannelName, Hold] = field(default_factory=dict)
     notes: list[str] | None = None
 
     def after(self, verdict: Pass) -> "Context":

@@ -6,7 +6,7 @@ from outbound.engine.ladder.context import PASS, Context, Pass, Verdict
 
 
 def reachable(context: Context) -> Verdict:
-    """Drop each channel without a usable address: ``no_email`` where there is none, ``bad_email`` where it is useless."""
+    """Drop each channel without a usable address: ``no_email`` if there is none, ``bad_email`` if it is useless."""
     dropped = {}
     for channel in context.channels:
         address = context.person.customer.address(channel)
