@@ -192,3 +192,33 @@ class Clause:
     condition: Condition
     text: str
     span: Span
+
+
+def value_type(value: Value) -> ValueType:
+    """The type a value compares as; an enum stays an enum until it meets text."""
+    match value:
+        case Path():
+            return value.type
+        case Default():
+            return value_type(value.left)
+        case Lower() | Status():
+            return ValueType.STRING
+        case DaysUntil() | DaysSince() | Count():
+            return ValueType.NUMBER
+        case Literal():
+            return literal_type(value.value)
+
+
+def literal_type(constant: str | float | bool | date | Duration) -> ValueType:
+    """The type of a constant. Durations are no values; they stand only after ``within``."""
+    match constant:
+        case bool():
+            return ValueType.BOOL
+        case int() | float():
+            return ValueType.NUMBER
+        case date():
+            return ValueType.DATE
+        case str():
+            return ValueType.STRING
+        case _:
+            raise TypeError(f"{constant} is not a value")
