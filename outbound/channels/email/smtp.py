@@ -1,0 +1,91 @@
+"""E-mail over SMTP: the adapter that puts frozen bytes on the wire, one recipient per transaction."""
+
+import re
+
+from outbound.channels.base import Capabilities, Handover, Parcel
+from outbound.channels.email import mime
+from outbound.channels.email.headers import MailRefusedError, normal_address, split_mailbox
+from outbound.channels.email.smtp_connection import Refusal
+from outbound.channels.email.smtp_pool import SmtpPool
+from outbound.channels.email.smtp_settings import SmtpSettings, SmtpTimeouts, Tls
+from outbound.channels.outcomes import Stage, smtp_outcome
+from outbound.domain.customer import ChannelName
+from outbound.domain.outcome import Outcome, OutcomeKind
+from outbound.domain.rendered import EmailEnvelope, Rendered, RenderedEmail
+
+__all__ = ["SmtpAdapter", "SmtpSettings", "SmtpTimeouts", "Tls"]
+
+_SYLLABLE = 3
+_FROM = re.compile(rb"^From:((?:[^\r\n]|\r\n[ \t])*)", re.MULTILINE)
+
+
+class SmtpAdapter:
+    """One SMTP account. Cheap to create: it connects at the first delivery."""
+
+    def __init__(self, settings: SmtpSettings, *, name: str = "smtp") -> None:
+        self.name = name
+        self.capabilities = Capabilities(channel=ChannelName.EMAIL, receipts=False, concurrency=settings.pool_size)
+        self._settings = settings
+        self._pool = SmtpPool(settings)
+
+    def pack(self, rendered: Rendered, envelope: EmailEnvelope | None) -> bytes:
+        """The exact bytes of the mail. Raises MailRefusedError (an OutboundError) for content no mail can carry."""
+        if not isinstance(rendered, RenderedEmail) or envelope is None:
+            raise TypeError("an e-mail adapter packs a rendered e-mail with its envelope")
+        return mime.build(rendered, envelope)
+
+    async def deliver(self, parcel: Parcel, handover: Handover) -> Outcome:
+        """One SMTP transaction. Answers an outcome whatever the server and the network do."""
+        try:
+            recipient = normal_address(parcel.address)
+            sender = normal_address(self._sender(parcel), "sender")
+        except MailRefusedError as refused:
+            return smtp_outcome(code=501, text=refused.message, stage=Stage.RCPT)
+        if not _is_clean(parcel.payload):
+            return smtp_outcome(code=554, text="5.6.0 the payload holds bare line ends or NUL", stage=Stage.MAIL)
+        secrets = (*self._settings.secrets, parcel.address, recipient, *_local_word(recipient))
+        if self._pool.closed:
+            return smtp_outcome(code=None, text="the adapter is closed", stage=Stage.CONNECT)
+        fresh = False
+        while True:
+            try:
+                connection = await self._pool.take(fresh=fresh)
+            except Refusal as refusal:
+                return refusal.outcome
+            is_reused = connection.used > 0
+            try:
+                outcome = await connection.transact(
+                    sender=sender.encode(),
+                    recipient=recipient.encode(),
+                    payload=parcel.payload,
+                    handover=handover,
+                    secrets=secrets,
+                )
+            finally:
+                await self._pool.give(connection)
+            if not (is_reused and not connection.reached_server and outcome.kind is OutcomeKind.NOT_SENT):
+                return outcome
+            fresh = True  # a connection the server had already closed says nothing about the message
+
+    async def close(self) -> None:
+        """Close the connections. Safe to call twice; deliveries afterwards answer not_sent."""
+        await self._pool.close()
+
+    def _sender(self, parcel: Parcel) -> str:
+        named = parcel.sender or self._settings.sender
+        if named:
+            return split_mailbox(named)[1]
+        found = _FROM.search(parcel.payload)
+        return split_mailbox(found[1].decode("utf-8", "replace"))[1] if found else ""
+
+
+def _is_clean(payload: bytes) -> bool:
+    """Only CRLF line ends, the last line ended, no NUL: anything else invites SMTP smuggling (RFC 5321 2.3.8)."""
+    pairs = payload.count(b"\r\n")
+    return payload.endswith(b"\r\n") and payload.count(b"\r") == pairs == payload.count(b"\n") and b"\0" not in payload
+
+
+def _local_word(address: str) -> tuple[str, ...]:
+    """The part before the @, where it is long enough to stand for a person and not for a syllable."""
+    word = address.rpartition("@")[0]
+    return (word,) if len(word) > _SYLLABLE else ()
