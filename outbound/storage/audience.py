@@ -72,6 +72,15 @@ def key_range(
     return [(row[0], row[1]) for row in rows]
 
 
+def sources_of(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+    """The zone source of those among ``ids`` who exist."""
+    customer = tables.customer
+    statement = sa.select(customer.c.id, customer.c.zone_source).where(
+        customer.c.merged_into.is_(None), among(connection, customer.c.id, ids)
+    )
+    return {row[0]: row[1] for row in connection.execute(statement)}
+
+
 def among_these(connection: Connection, ids: Sequence[str], who: Sequence[sa.ColumnElement[bool]]) -> dict[str, int]:
     """For the customers among ``ids`` that exist: the index of the first clause not true, or MATCHED."""
     customer = tables.customer
@@ -89,10 +98,10 @@ def attribute_equals(name: str, value: str) -> sa.ColumnElement[bool]:
     return sa.func.coalesce(tables.customer.c.attributes[name].as_string() == value, sa.false())
 
 
-def attribute_day(name: str, month_day: str) -> sa.ColumnElement[bool]:
-    """The declared date attribute ``name`` falls on ``MM-DD`` of any year."""
-    day = sa.func.substr(tables.customer.c.attributes[name].as_string(), 6, 5)
-    return sa.func.coalesce(day == month_day, sa.false())
+def attribute_anniversary(name: str, month_days: Sequence[str], until: str) -> sa.ColumnElement[bool]:
+    """The declared date attribute ``name`` falls on one of ``month_days`` (``MM-DD``) of any year up to ``until``."""
+    value = tables.customer.c.attributes[name].as_string()
+    return sa.func.coalesce(sa.and_(sa.func.substr(value, 6, 5).in_(month_days), value <= until), sa.false())
 
 
 def sharers(connection: Connection, ids: Sequence[str], channel: str) -> list[tuple[str, str]]:

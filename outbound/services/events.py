@@ -1,0 +1,70 @@
+"""Recording one event: typed against the schema, once per id, seen by the rules at the next pass of planning."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from outbound.domain.condition import ValueType
+from outbound.domain.customer import Event, Scalar
+from outbound.domain.errors import OutboundError
+from outbound.domain.ids import new_id
+from outbound.domain.rule import Field
+from outbound.services.releases import Active
+from outbound.services.retyped import fits
+from outbound.services.sends import converted
+from outbound.storage import events as event_log
+from outbound.storage.database import Database
+
+
+def record_event(
+    database: Database,
+    active: Active,
+    *,
+    name: str,
+    customer_id: str,
+    data: Mapping[str, Scalar],
+    event_id: str | None = None,
+    at: datetime | None = None,
+    now: datetime,
+    source: str = "",
+) -> tuple[Event, bool]:
+    """Record that ``name`` happened to a customer, known or not yet. Answers the event and whether it is new.
+
+    ``event_id`` is the sender's own id: the same id again is the same event. ``at`` is when it happened, ``now``
+    unless given. Raises OutboundError ``event.name`` or ``event.data`` when the schema does not know it so.
+    """
+    declared = active.ruleset.schema.events.get(name)
+    if declared is None:
+        known = ", ".join(sorted(active.ruleset.schema.events)) or "none"
+        raise OutboundError("event.name", f"{name!r} is not an event of rules/schema.yaml", f"declared are: {known}")
+    event = Event(
+        id=event_id or new_id(now),
+        name=name,
+        customer_id=customer_id,
+        data=typed_fields(name, declared, data),
+        at=at or now,
+        received_at=now,
+    )
+    with database.write() as connection:
+        fresh = event_log.append(connection, [event], now=now, fire=True, source=source)
+    return event, fresh == 1
+
+
+def typed_fields(name: str, declared: Mapping[str, Field], data: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """The fields as the schema declares them; text is converted. Raises OutboundError ``event.data``."""
+    takes = ", ".join(f"{field}=<{kind.type}>" for field, kind in declared.items()) or "no fields"
+    for field in data:
+        if field not in declared:
+            raise OutboundError("event.data", f"{name} has no field {field!r}", f"it takes: {takes}")
+    values: dict[str, Scalar] = {}
+    for field, kind in declared.items():
+        given = data.get(field)
+        if given is None or given == "":
+            if kind.required:
+                raise OutboundError("event.data", f"{name} needs the field {field!r}", f"it takes: {takes}")
+            continue
+        value = converted(given, kind.type)
+        if value is None or not fits(value, kind):
+            wanted = f"one of {', '.join(kind.values)}" if kind.type is ValueType.ENUM else f"a {kind.type}"
+            raise OutboundError("event.data", f"{name}: {field!r} is not {wanted}", f"it takes: {takes}")
+        values[field] = value
+    return values

@@ -1,0 +1,83 @@
+"""Customers grouped by the zone their wall clock is in: one query per group, each with its own ``today``."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+from outbound.domain.policy import Policy
+from outbound.engine.timing.zones import resolve_zones
+from outbound.storage import audience
+from outbound.storage.audience import Members
+from outbound.storage.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """One group. ``key`` names it on firing rows; ``country`` is set where a calendar follows its holidays."""
+
+    key: str
+    zone: ZoneInfo
+    country: str | None
+    members: Members
+
+
+class Buckets:
+    """The groups of all customers as they are now; asked from the database when first needed."""
+
+    def __init__(self, database: Database, policy: Policy) -> None:
+        self._database = database
+        self._policy = policy
+
+    def of(self, zone: str | None, calendar: str | None) -> tuple[Bucket, ...]:
+        """The groups for a trigger: by customer zone (``zone`` None) or all in one, by country for public holidays."""
+        by_country = calendar is not None and self._policy.calendars[calendar].holidays
+        if zone is not None:
+            fixed = ZoneInfo(zone)
+            if not by_country:
+                return (Bucket(key=zone, zone=fixed, country=None, members=Members()),)
+            countries = sorted({country for _, country in self._pairs})
+            return tuple(_of_country(fixed, country, None) for country in countries)
+        if by_country:
+            return tuple(self._by_zone_and_country())
+        return self._by_zone
+
+    @cached_property
+    def _pairs(self) -> list[tuple[str, str]]:
+        with self._database.read() as connection:
+            return audience.zone_sources_by_country(connection)
+
+    @cached_property
+    def _by_zone(self) -> tuple[Bucket, ...]:
+        with self._database.read() as connection:
+            sources = audience.zone_sources(connection)
+        grouped: dict[str, list[str]] = {}
+        for source in sources:
+            grouped.setdefault(resolve_zones(source, self._policy).at.key, []).append(source)
+        everybody = len(grouped) == 1
+        return tuple(
+            Bucket(
+                key=name,
+                zone=ZoneInfo(name),
+                country=None,
+                members=Members() if everybody else Members(sources=tuple(members)),
+            )
+            for name, members in sorted(grouped.items())
+        )
+
+    def _by_zone_and_country(self) -> Iterable[Bucket]:
+        grouped: dict[tuple[str, str], list[str]] = {}
+        for source, country in self._pairs:
+            zone = resolve_zones(source, self._policy).at.key
+            grouped.setdefault((zone, country), []).append(source)
+        for (zone, country), sources in sorted(grouped.items()):
+            yield _of_country(ZoneInfo(zone), country, tuple(sources))
+
+
+def _of_country(zone: ZoneInfo, country: str, sources: tuple[str, ...] | None) -> Bucket:
+    return Bucket(
+        key=f"{zone.key} {country or '-'}",
+        zone=zone,
+        country=country or None,
+        members=Members(sources=sources, countries=(country,)),
+    )

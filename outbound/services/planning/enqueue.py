@@ -1,0 +1,158 @@
+"""Turn a decided batch into rows: decision and outbox message of a candidate appear together or not at all."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from outbound.domain.decision import Hold, Send, Skip
+from outbound.domain.ids import new_id
+from outbound.domain.message import MessageState
+from outbound.domain.reasons import Reason
+from outbound.domain.rule import Rule
+from outbound.engine.timing.walls import wall
+from outbound.services.planning.compiled import topic_of
+from outbound.services.planning.judge import Judged, judge
+from outbound.services.planning.occurrence import Prospect
+from outbound.services.planning.report import Counts
+from outbound.services.releases import Active
+from outbound.storage import decisions, outbox, runs
+from outbound.storage.decisions import Verdict
+
+
+def enqueue(
+    connection: Connection, active: Active, rule: Rule, prospects: Sequence[Prospect], *, run_id: str, now: datetime
+) -> Counts:
+    """Decide ``prospects`` and insert what follows from it, in the caller's transaction.
+
+    The caller holds the rule's lock (``storage.runs.lock``). A candidate is an occurrence: who was decided
+    under the same key before is not a candidate again, whichever run it was in, so a run planned twice counts
+    everybody once.
+    """
+    judgement = judge(connection, active, rule, prospects, now=now)
+    clerk = _Rows(active, rule, run_id, now)
+    queued = [(clerk.message(one), one) for one in judgement.candidates if not isinstance(one.decision, Skip)]
+    inserted = outbox.insert_messages(connection, [row for row, _ in queued]) if queued else set()
+    # A message whose key is taken although no decision is left (pruned, merged): it went out under that key.
+    lost = {id(one) for row, one in queued if row["id"] not in inserted}
+    candidates = [one for one in judgement.candidates if id(one) not in lost]
+    verdicts = [verdict_of(one) for one in candidates]
+    decisions.insert(
+        connection,
+        verdicts,
+        rule=rule.id,
+        rule_version=rule.version,
+        release=active.id,
+        run_id=run_id,
+        now=now,
+    )
+    counts = count(verdicts)
+    counts.already = len(judgement.already) + len(lost)
+    runs.add_counts(connection, run_id, candidates=counts.candidates, skipped=counts.skipped, now=now)
+    return counts
+
+
+def skip_all(
+    connection: Connection,
+    active: Active,
+    rule: Rule,
+    keys: Sequence[tuple[str, str]],
+    *,
+    reason: Reason,
+    run_id: str,
+    now: datetime,
+) -> Counts:
+    """Record one skip for several (once, customer id) that have no person to decide about."""
+    known = decisions.decided(connection, rule.id, keys)
+    verdicts = [
+        Verdict(once, customer_id, "skip", reason.code, reason.detail)
+        for once, customer_id in dict.fromkeys(keys)
+        if (once, customer_id) not in known
+    ]
+    decisions.insert(
+        connection,
+        verdicts,
+        rule=rule.id,
+        rule_version=rule.version,
+        release=active.id,
+        run_id=run_id,
+        now=now,
+    )
+    counts = count(verdicts)
+    runs.add_counts(connection, run_id, candidates=counts.candidates, skipped=counts.skipped, now=now)
+    return counts
+
+
+def verdict_of(one: Judged) -> Verdict:
+    """The decision as it is kept."""
+    customer_id = one.person.customer.id
+    match one.decision:
+        case Send(channel=channel):
+            return Verdict(one.once, customer_id, "send", channel=channel)
+        case Hold(reason=reason):
+            return Verdict(one.once, customer_id, "hold", reason.code, reason.detail, one.channels[0])
+        case Skip(reason=reason):
+            return Verdict(one.once, customer_id, "skip", reason.code, reason.detail)
+
+
+def count(verdicts: Sequence[Verdict]) -> Counts:
+    """The sums of some decisions."""
+    counts = Counts(candidates=len(verdicts))
+    for verdict in verdicts:
+        if verdict.verdict == "skip":
+            counts.skipped += 1
+            counts.skipped_by[verdict.reason] += 1
+            continue
+        counts.messages += 1
+        counts.channels[verdict.channel] += 1
+        if verdict.verdict == "hold":
+            counts.held[verdict.reason] += 1
+    return counts
+
+
+class _Rows:
+    """Makes outbox rows of one rule and run; what they share is made once."""
+
+    def __init__(self, active: Active, rule: Rule, run_id: str, now: datetime) -> None:
+        topic = topic_of(active, rule)
+        self._now = now
+        self._shared: dict[str, Any] = {
+            "run_id": run_id,
+            "rule": rule.id,
+            "rule_version": rule.version,
+            "release": active.id,
+            "step": "",
+            "topic": topic.name,
+            "message_class": topic.message_class.name,
+            "lane": topic.message_class.lane.value,
+            "priority": topic.message_class.priority if topic.priority is None else topic.priority,
+            "on_uncertain": topic.message_class.on_uncertain,
+            "created_at": now,
+            "updated_at": now,
+        }
+
+    def message(self, one: Judged) -> dict[str, Any]:
+        """The row of one message: scheduled while held or early, ready when it may leave now."""
+        held = one.decision if isinstance(one.decision, Hold) else None
+        not_before = held.until if held else one.occurrence.due
+        ready = held is None and not_before <= self._now
+        reason = held.reason if held else None
+        return {
+            **self._shared,
+            "id": new_id(self._now),
+            "once": one.once,
+            "customer_id": one.person.customer.id,
+            "template": one.occurrence.template,
+            "channels": ",".join(one.channels),
+            "context": one.context,
+            "not_before": not_before,
+            "local_time": wall(not_before, one.zone).isoformat(timespec="minutes"),
+            "zone": one.zone.key,
+            "expires": one.occurrence.expires,
+            "state": (MessageState.READY if ready else MessageState.SCHEDULED).value,
+            "reason": reason.code.value if reason else "",
+            "detail": reason.detail if reason else "",
+            "held_by": str(reason) if reason else "",
+            "language": one.person.customer.preference.language or "",
+        }

@@ -1,0 +1,122 @@
+"""Plan one firing, (rule, slot, zone), in key ranges that each commit whole.
+
+A range's decisions, messages, counts and misses are one transaction, and the firing row is inserted with the
+last range. Killed anywhere, the next pass goes on behind the last committed range and builds only the missing
+tail (fault F02). Two planners take the ranges in turn under the rule's lock.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import sqlalchemy as sa
+
+from outbound.domain.rule import Rule
+from outbound.services.planning.buckets import Bucket
+from outbound.services.planning.enqueue import enqueue
+from outbound.services.planning.occurrence import Occurrence, Prospect
+from outbound.services.planning.report import Counts
+from outbound.services.releases import Active
+from outbound.storage import audience, runs
+from outbound.storage.conditions import clause_sql
+from outbound.storage.database import Database
+
+RANGE = 5_000
+"""Customers looked at in one transaction: the most that a kill can undo, and what bounds memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Customers of a firing who share an occurrence. ``match`` None: everybody; ``label`` tells targets apart."""
+
+    label: str
+    match: sa.ColumnElement[bool] | None
+    occurrence: Occurrence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firing:
+    """What is planned: the slot of a rule for one bucket. ``today`` is its local date, ``nominal`` its instant."""
+
+    rule: Rule
+    slot: str
+    bucket: Bucket
+    nominal: datetime
+    today: date
+    trigger: str
+    targets: tuple[Target, ...]
+
+
+def plan_firing(database: Database, active: Active, firing: Firing, *, now: datetime) -> Counts:
+    """Plan everything that is left of a firing. Harmless when it is planned already."""
+    total = Counts()
+    for number, target in enumerate(firing.targets):
+        last = number == len(firing.targets) - 1
+        while True:
+            counts = _plan_range(database, active, firing, target, last=last, now=now)
+            if counts is None:
+                break
+            total.add(counts)
+    return total
+
+
+def _plan_range(
+    database: Database, active: Active, firing: Firing, target: Target, *, last: bool, now: datetime
+) -> Counts | None:
+    """One key range in one transaction. None when the target has none left."""
+    rule, zone = firing.rule, firing.bucket.key
+    progress_key = f"{zone} {target.label}".rstrip()
+    with database.write() as connection:
+        runs.lock(connection, rule_lock(rule))
+        if runs.has_fired(connection, rule=rule.id, slot=firing.slot, zone=zone):
+            return None
+        run_id = runs.open_run(
+            connection,
+            rule=rule.id,
+            slot=firing.slot,
+            release=active.id,
+            rule_version=rule.version,
+            trigger=firing.trigger,
+            now=now,
+        )
+        number, after = runs.progress(connection, run_id, progress_key)
+        looked_at = audience.key_range(
+            connection,
+            members=firing.bucket.members,
+            match=target.match,
+            who=_who(rule, firing, now, connection.dialect.name),
+            after=after,
+            size=RANGE,
+        )
+        counts = Counts()
+        if looked_at:
+            matched = [
+                Prospect(customer_id=customer, occurrence=target.occurrence)
+                for customer, miss in looked_at
+                if miss == audience.MATCHED
+            ]
+            counts = enqueue(connection, active, rule, matched, run_id=run_id, now=now)
+            runs.record_range(
+                connection,
+                run_id=run_id,
+                zone=progress_key,
+                number=number,
+                upto=looked_at[-1][0],
+                misses=[(customer, miss) for customer, miss in looked_at if miss != audience.MATCHED],
+                now=now,
+            )
+        finished = len(looked_at) < RANGE
+        if finished and last:
+            runs.fire(connection, rule=rule.id, slot=firing.slot, zone=zone, nominal=firing.nominal, now=now)
+    return None if finished and not looked_at else counts
+
+
+def _who(rule: Rule, firing: Firing, now: datetime, dialect: str) -> list[sa.ColumnElement[bool]]:
+    at = max(now, firing.nominal)
+    return [
+        clause_sql(clause, now=at, today=firing.today, zone=firing.bucket.zone, dialect=dialect) for clause in rule.who
+    ]
+
+
+def rule_lock(rule: Rule) -> str:
+    """The name of the lock under which a rule is planned."""
+    return f"plan:{rule.id}"

@@ -1,0 +1,112 @@
+"""One pass of planning: which stretch of time it covers, and what it has done so far."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from outbound.domain.keyring import Keyring
+from outbound.services.planning.buckets import Buckets
+from outbound.services.planning.compiled import compiled
+from outbound.services.planning.report import Counts, Missed, PlanReport
+from outbound.services.releases import Active
+from outbound.storage import runs
+from outbound.storage.database import Database
+
+AHEAD = timedelta(minutes=30)
+"""Schedules and dates are planned this long before they are due (rules.md 1.9)."""
+
+_FACT = "planned"
+_NOTED_EVERY = timedelta(minutes=1)  # an idle tick writes nothing: covering a minute twice is harmless
+_LONGEST_LOOK_BACK = timedelta(days=400)
+
+
+@dataclass(kw_only=True)
+class Pass:
+    """The work of one call of ``plan_due``: covers ``after`` < instant <= ``until``.
+
+    ``after`` is where the last complete pass stood, so that slots missed while nobody planned are found; a
+    release published since then reaches back to its activation. ``stale``: the note of that is worth writing.
+    """
+
+    database: Database
+    active: Active
+    now: datetime
+    after: datetime
+    until: datetime
+    stale: bool = True
+    keyring: Keyring | None = None
+    counts: Counts = field(default_factory=Counts)
+    events: int = 0
+    firings: int = 0
+    missed: list[Missed] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+
+    @cached_property
+    def buckets(self) -> Buckets:
+        """Customers by zone, asked when a rule needs them."""
+        return Buckets(self.database, self.active.ruleset.policy)
+
+    @cached_property
+    def _fired(self) -> set[tuple[str, str, str]]:
+        rules = compiled(self.active)
+        names = [rule.id for rule, _ in (*rules.schedules, *rules.dates)]
+        with self.database.read() as connection:
+            return runs.fired(connection, rules=names, since=self.after - timedelta(days=1))
+
+    def has_fired(self, rule: str, slot: str, zone: str) -> bool:
+        """Whether (rule, slot, zone) was planned to its end when this pass began."""
+        if (rule, slot, zone) in self._fired:
+            return True
+        # The same period under another time of day (``at`` was edited): outside the stretch of this pass.
+        with self.database.read() as connection:
+            return runs.has_fired(connection, rule=rule, slot=slot, zone=zone)
+
+    def miss(self, rule: str, slot: str, zone: str, nominal: datetime, note: str) -> None:
+        """Mark a slot as done without running it, and report it."""
+        with self.database.write() as connection:
+            first = runs.fire(connection, rule=rule, slot=slot, zone=zone, nominal=nominal, now=self.now, note=note)
+        if first:
+            self.missed.append(Missed(rule=rule, slot=slot, zone=zone, nominal=nominal, note=note))
+
+    def fired(self, counts: Counts) -> None:
+        """Add a planned firing."""
+        self.firings += 1
+        self.counts.add(counts)
+
+    @contextmanager
+    def isolated(self) -> Iterator[None]:
+        """One rule that fails does not keep the others from being planned; the pass raises when all are done."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - raised again by ``finish``
+            self.failures.append(error)
+
+    def finish(self) -> PlanReport:
+        """Note how far planning got. Raises the first failure, and then the next pass covers the same stretch again."""
+        if self.failures:
+            raise self.failures[0]
+        if self.stale:
+            with self.database.write() as connection:
+                runs.write_fact(connection, _FACT, f"{self.now.isoformat()} {self.active.id}")
+        return PlanReport(counts=self.counts, events=self.events, firings=self.firings, missed=tuple(self.missed))
+
+
+def open_pass(database: Database, active: Active, *, now: datetime, keyring: Keyring | None) -> Pass:
+    """The pass for ``now``: from where the last one stood to half an hour ahead."""
+    with database.read() as connection:
+        fact = runs.read_fact(connection, _FACT)
+    activated = active.activated_at or now
+    stale = True
+    if fact is None:
+        after = activated
+    else:
+        text, _, release = fact.partition(" ")
+        after = datetime.fromisoformat(text)
+        stale = release != active.id or abs(now - after) >= _NOTED_EVERY
+        if release != active.id:
+            after = min(after, activated)
+    # A moment before: what is due exactly then has been planned or belongs to this pass, and fires once anyway.
+    after = max(min(after, now), now - _LONGEST_LOOK_BACK) - timedelta(seconds=1)
+    return Pass(database=database, active=active, now=now, after=after, until=now + AHEAD, stale=stale, keyring=keyring)

@@ -1,0 +1,93 @@
+"""Events that rules have not seen yet, told apart by whether their customer is known."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from outbound.domain.customer import Event
+from outbound.storage import tables
+
+_KNOWN = sa.exists().where(tables.customer.c.id == tables.event.c.customer_id)
+
+
+def any_pending(connection: Connection) -> bool:
+    """Whether an event waits: what an idle tick asks and nothing more."""
+    event = tables.event
+    return connection.execute(sa.select(sa.literal(1)).where(event.c.handled_at.is_(None)).limit(1)).first() is not None
+
+
+def ignore_unheard(connection: Connection, heard: Collection[str], *, now: datetime) -> int:
+    """Mark the events no rule listens to as handled. ``heard`` are the names rules listen to."""
+    event = tables.event
+    statement = event.update().where(event.c.handled_at.is_(None), event.c.name.not_in(sorted(heard)))
+    return connection.execute(statement.values(handled_at=now)).rowcount
+
+
+def of_known(connection: Connection, *, now: datetime, limit: int) -> list[Event]:
+    """Pending events that happened by ``now`` to customers in the store, in the order they were received."""
+    return _select(connection, _KNOWN, tables.event.c.at <= now, limit=limit)
+
+
+def of_unknown(
+    connection: Connection,
+    *,
+    names: Collection[str],
+    received_by: datetime,
+    after: tuple[datetime, str] | None,
+    limit: int,
+) -> list[Event]:
+    """Pending events called ``names``, of nobody in the store, received by then; ``after`` continues a page."""
+    event = tables.event
+    conditions: list[sa.ColumnElement[bool]] = [event.c.name.in_(sorted(names)), event.c.received_at <= received_by]
+    if after is not None:
+        at, identity = after
+        later = sa.and_(event.c.received_at == at, event.c.id > identity)
+        conditions.append(sa.or_(event.c.received_at > at, later))
+    return _select(connection, sa.not_(_KNOWN), *conditions, limit=limit)
+
+
+def oldest_unknown(connection: Connection) -> dict[str, datetime]:
+    """By name, when the oldest pending event of an unknown customer was received."""
+    event = tables.event
+    statement = (
+        sa.select(event.c.name, sa.func.min(event.c.received_at, type_=event.c.received_at.type))
+        .where(event.c.handled_at.is_(None), sa.not_(_KNOWN))
+        .group_by(event.c.name)
+    )
+    return {row[0]: row[1] for row in connection.execute(statement)}
+
+
+def earliest(connection: Connection) -> datetime | None:
+    """When the earliest pending event of a known customer happened (or will have)."""
+    event = tables.event
+    return connection.execute(
+        sa.select(sa.func.min(event.c.at, type_=event.c.at.type)).where(event.c.handled_at.is_(None), _KNOWN)
+    ).scalar()
+
+
+def newest_of(connection: Connection, customer_id: str, name: str) -> Event | None:
+    """The customer's newest event of one name, for previews."""
+    event = tables.event
+    statement = sa.select(event).where(event.c.customer_id == customer_id, event.c.name == name)
+    row = connection.execute(statement.order_by(event.c.at.desc()).limit(1)).first()
+    return None if row is None else _event(row)
+
+
+def _select(connection: Connection, *conditions: sa.ColumnElement[bool], limit: int) -> list[Event]:
+    event = tables.event
+    statement = sa.select(event).where(event.c.handled_at.is_(None), *conditions)
+    return [_event(row) for row in connection.execute(statement.order_by(event.c.received_at, event.c.id).limit(limit))]
+
+
+def _event(row: Any) -> Event:
+    return Event(
+        id=row.id, name=row.name, customer_id=row.customer_id, data=row.data, at=row.at, received_at=row.received_at
+    )
+
+
+def ids_of(events: Sequence[Event]) -> list[str]:
+    """Their ids."""
+    return [e.id for e in events]
