@@ -9,7 +9,7 @@ from outbound.engine.timing.date_triggers import DateTarget, date_targets
 from outbound.engine.timing.quiet import Quiet, Silence, hours_for, quiet_at, quiet_until
 from outbound.engine.timing.recurrence import Slot, frequency_of, period_key, slots_between
 from outbound.engine.timing.walls import add, local_day, resolve_wall, start_of_day, wall
-from outbound.engine.timing.zones import Zones, customer_source, resolve_zones, zone_names, zone_source
+from outbound.engine.timing.zones import Zones, customer_source, resolve_zones, zone_named, zone_names, zone_source
 
 __all__ = [
     "DateTarget",
@@ -34,6 +34,7 @@ __all__ = [
     "slots_between",
     "start_of_day",
     "wall",
+    "zone_named",
     "zone_names",
     "zone_source",
 ]

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 from outbound.domain.policy import Blackout, Policy
 from outbound.engine.timing.walls import resolve_wall, utc
+from outbound.engine.timing.zones import zone_named
 
 
 def blackout_at(instant: datetime, *, policy: Policy, message_class: str) -> tuple[Blackout, datetime] | None:
@@ -29,5 +29,5 @@ def blackout_at(instant: datetime, *, policy: Policy, message_class: str) -> tup
 @lru_cache(maxsize=1024)
 def _instants(blackout: Blackout, timezone: str) -> tuple[datetime, datetime]:
     """Start and end of a blackout as instants: half-open, wall clock in the policy's zone."""
-    zone = ZoneInfo(timezone)
+    zone = zone_named(timezone)
     return resolve_wall(blackout.start, zone), resolve_wall(blackout.end, zone)

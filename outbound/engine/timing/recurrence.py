@@ -13,6 +13,7 @@ from outbound.domain.policy import Policy
 from outbound.domain.rule import ScheduleTrigger, Shift
 from outbound.engine.timing.calendars import MAX_SHIFT, shift_day
 from outbound.engine.timing.walls import resolve_wall, wall
+from outbound.engine.timing.zones import zone_named
 
 _FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY")
 _EPOCH = date(2001, 1, 1)
@@ -50,7 +51,7 @@ def slots_between(
     latest (as several missed periods collapse into the newest). Raises ValueError for a recurrence that is
     not RFC 5545 or is finer than a day, KeyError for a calendar the policy lacks; the loader refuses both.
     """
-    zone = ZoneInfo(trigger.zone) if trigger.zone else zone
+    zone = zone_named(trigger.zone) if trigger.zone else zone
     calendar = policy.calendars[trigger.calendar] if trigger.calendar else None
     # A day is room for any offset; a shifted day may come from as far back as a shift goes.
     first = wall(after, zone).date() - timedelta(days=1 + (MAX_SHIFT if calendar else 0))

@@ -8,7 +8,7 @@ quiet hours hold in all of them.
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from outbound.domain.customer import ChannelName, Customer
 from outbound.domain.policy import Policy
@@ -31,6 +31,19 @@ class Zones:
 def zone_names() -> frozenset[str]:
     """Every zone name of the tzdata package."""
     return frozenset((files("tzdata") / "zones").read_text("utf-8").split())
+
+
+@cache
+def zone_named(name: str) -> ZoneInfo:
+    """A zone from the tzdata package. Raises ``zoneinfo.ZoneInfoNotFoundError`` for a name it does not have.
+
+    ``ZoneInfo(name)`` would ask the machine first, whose zones may be years older than the package's (F47): two
+    machines of one installation would send at different times.
+    """
+    if name not in zone_names():
+        raise ZoneInfoNotFoundError(f"no time zone is called {name!r}")
+    with files("tzdata.zoneinfo").joinpath(*name.split("/")).open("rb") as content:
+        return ZoneInfo.from_file(content, key=name)
 
 
 @cache
@@ -112,7 +125,7 @@ def _resolve(kind: str, rest: str, wanted: tuple[str, ...], fallback: str) -> Zo
     names = tuple(dict.fromkeys(name for name in names if name in zone_names()))
     if not names:
         # A zone or country that tzdata no longer knows, or nothing known at all.
-        zone = ZoneInfo(fallback)
+        zone = zone_named(fallback)
         return Zones(at=zone, candidates=(zone,), origin="policy.timezone")
     at = next((name for name in wanted if name in names), names[0])
-    return Zones(at=ZoneInfo(at), candidates=tuple(map(ZoneInfo, names)), origin=_ORIGINS[kind])
+    return Zones(at=zone_named(at), candidates=tuple(map(zone_named, names)), origin=_ORIGINS[kind])
