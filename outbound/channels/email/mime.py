@@ -14,11 +14,18 @@ from urllib.parse import quote
 
 from outbound.channels.email import headers
 from outbound.channels.email.headers import MailRefusedError
-from outbound.domain.rendered import Attachment, EmailEnvelope, RenderedEmail
+from outbound.domain.rendered import Attachment, EmailEnvelope, Rendered, RenderedEmail
 
 _LINE_LIMIT = 998  # RFC 5322 2.1.1
 _BASE64_SHARE = 6  # quoted-printable triples each byte above 127: past one in six, base64 is smaller
 _MEDIA_TYPE = re.compile(r"[a-z0-9][\w.+-]*/[a-z0-9][\w.+-]*(; ?[a-z-]+=[\w.-]+)*", re.IGNORECASE)
+
+
+def pack(rendered: Rendered, envelope: EmailEnvelope | None) -> bytes:
+    """``build`` in the shape every adapter's ``pack`` has."""
+    if not isinstance(rendered, RenderedEmail) or envelope is None:
+        raise TypeError("an e-mail adapter packs a rendered e-mail with its envelope")
+    return build(rendered, envelope)
 
 
 def build(rendered: RenderedEmail, envelope: EmailEnvelope) -> bytes:

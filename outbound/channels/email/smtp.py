@@ -11,7 +11,7 @@ from outbound.channels.email.smtp_settings import SmtpSettings, SmtpTimeouts, Tl
 from outbound.channels.outcomes import Stage, smtp_outcome
 from outbound.domain.customer import ChannelName
 from outbound.domain.outcome import Outcome, OutcomeKind
-from outbound.domain.rendered import EmailEnvelope, Rendered, RenderedEmail
+from outbound.domain.rendered import EmailEnvelope, Rendered
 
 __all__ = ["SmtpAdapter", "SmtpSettings", "SmtpTimeouts", "Tls"]
 
@@ -30,9 +30,7 @@ class SmtpAdapter:
 
     def pack(self, rendered: Rendered, envelope: EmailEnvelope | None) -> bytes:
         """The exact bytes of the mail. Raises MailRefusedError (an OutboundError) for content no mail can carry."""
-        if not isinstance(rendered, RenderedEmail) or envelope is None:
-            raise TypeError("an e-mail adapter packs a rendered e-mail with its envelope")
-        return mime.build(rendered, envelope)
+        return mime.pack(rendered, envelope)
 
     async def deliver(self, parcel: Parcel, handover: Handover) -> Outcome:
         """One SMTP transaction. Answers an outcome whatever the server and the network do."""
