@@ -11,6 +11,7 @@ from sqlalchemy import event as sa_event
 from sqlalchemy.engine import Connection, Engine, make_url
 
 from outbound.domain.errors import ConfigurationError
+from outbound.domain.lowercase import lower
 
 _BUSY_TIMEOUT_MS = 30_000
 
@@ -77,12 +78,18 @@ def _sqlite_engine(url: sa.URL) -> Engine:
         cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
+        dbapi_connection.create_function("outbound_lower", 1, _lower, deterministic=True)
 
     @sa_event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(str(connection.get_execution_options().get("outbound_begin", "BEGIN")))
 
     return engine
+
+
+def _lower(value: object) -> object:
+    """``lower()`` of conditions: SQLite's own knows ASCII only."""
+    return lower(value) if isinstance(value, str) else value
 
 
 def _postgresql_engine(url: sa.URL) -> Engine:
