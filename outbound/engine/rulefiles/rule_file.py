@@ -1,0 +1,144 @@
+"""rules/*.yaml: one rule per document."""
+
+from typing import Final, NamedTuple
+
+from outbound.domain.condition import Clause
+from outbound.domain.durations import Duration, DurationUnit
+from outbound.domain.policy import Topic
+from outbound.domain.rule import DateTrigger, Rule, ScheduleTrigger
+from outbound.domain.source import Span
+from outbound.engine.conditions import Scope
+from outbound.engine.rulefiles.clauses import read_clauses, segments_in, written_conditions
+from outbound.engine.rulefiles.codes import Code
+from outbound.engine.rulefiles.findings import Findings, did_you_mean
+from outbound.engine.rulefiles.nodes import Node
+from outbound.engine.rulefiles.once import read_once
+from outbound.engine.rulefiles.record import Record, open_record
+from outbound.engine.rulefiles.rule_keys import (
+    always_quiet,
+    goes_with_trigger,
+    read_active,
+    read_limits,
+    read_unknown_customer,
+)
+from outbound.engine.rulefiles.send_action import read_send
+from outbound.engine.rulefiles.shapes import boolean, name, scalar, text
+from outbound.engine.rulefiles.triggers import TRIGGERS, read_trigger
+from outbound.engine.rulefiles.values import duration
+from outbound.engine.rulefiles.version import rule_version
+from outbound.engine.rulefiles.world import World
+
+_KEYS = (
+    "rule",
+    "owner",
+    "topic",
+    "when",
+    "who",
+    "once",
+    "expires",
+    "unknown_customer",
+    "catch_up",
+    "limits",
+    "active",
+    "draft",
+    "send",
+)
+_LATER = ("steps", "digest", "experiment", "reentry", "max_age", "version", "exit")
+_ELSEWHERE: Final = {
+    **dict.fromkeys((*TRIGGERS, *(key for keys in TRIGGERS.values() for key in keys)), "when"),
+    **dict.fromkeys(("template", "channels", "pace"), "send"),
+    **dict.fromkeys(("recipients", "cost", "growth"), "limits"),
+    "segment": "rules/segments.yaml",
+    "policy": "rules/policy.yaml",
+    "topics": "rules/policy.yaml",
+    "customer": "rules/schema.yaml",
+    "events": "rules/schema.yaml",
+    "test": "rules/tests/",
+}
+_rule_name = name(r"[a-z][a-z0-9_-]{0,62}", "order-shipped")
+_CATCH_UP: Final = Duration(24, DurationUnit.HOUR)
+_EXPIRES_SOON: Final = Duration(48, DurationUnit.HOUR)
+_EXPIRES_LATER: Final = Duration(3, DurationUnit.DAY)
+
+
+class ReadRule(NamedTuple):
+    """A rule's name and where it stands, and the rule itself unless it has errors."""
+
+    id: str
+    span: Span
+    rule: Rule | None
+
+
+def read_rule(document: Node, findings: Findings, world: World) -> ReadRule | None:
+    """The rule of one document; None when not even its name could be read."""
+    before = findings.errors
+    record = open_record(document, findings, keys=_KEYS, later=_LATER, elsewhere=_ELSEWHERE)
+    if record is None:
+        return None
+    rule_id = record.required("rule", _rule_name)
+    owner = record.required("owner", text)
+    topic = _topic(record, findings, world)
+    when = record.required_node("when")
+    read = None if when is None else read_trigger(when, findings, world)
+    trigger = None if read is None else read.trigger
+    who = _who(record, findings, world)
+    once_node = record.optional("once", scalar)
+    once = None
+    if read is not None and (once_node is not None or not record.has("once")):
+        once = read_once(once_node, read, world.schema, findings, rule=record.value_span("when"))
+    expires = record.optional("expires", duration("m", "h", "d", "w", "mo"))
+    unknown, hold = read_unknown_customer(record, findings, world, trigger)
+    catch_up = record.optional("catch_up", duration("m", "h", "d", "w"))
+    limits = read_limits(record, findings)
+    goes_with_trigger(record, findings, trigger)
+    active_from, active_until = read_active(record, findings)
+    draft = record.optional("draft", boolean) or False
+    action = record.required_node("send")
+    send = None if action is None else read_send(action, findings, world, trigger)
+    if when is not None and topic is not None and trigger is not None and send is not None and world.policy is not None:
+        always_quiet(when=when, trigger=trigger, send=send, topic=topic, policy=world.policy, findings=findings)
+    if rule_id is None:
+        return None
+    span = record.value_span("rule")
+    if findings.errors > before or not (owner and topic and trigger and once and send):
+        return ReadRule(rule_id, span, None)
+    slotted = isinstance(trigger, ScheduleTrigger | DateTrigger)
+    rule = Rule(
+        id=rule_id,
+        owner=owner,
+        topic=topic.name,
+        trigger=trigger,
+        who=who,
+        once=once,
+        expires=expires or topic.message_class.expires or (_EXPIRES_LATER if slotted else _EXPIRES_SOON),
+        send=send,
+        version=rule_version(document),
+        span=span,
+        unknown_customer=unknown,
+        unknown_customer_hold=hold,
+        catch_up=catch_up or (_CATCH_UP if slotted else None),
+        limits=limits,
+        active_from=active_from,
+        active_until=active_until,
+        draft=draft,
+    )
+    return ReadRule(rule_id, span, rule)
+
+
+def _topic(record: Record, findings: Findings, world: World) -> Topic | None:
+    found = record.required("topic", text)
+    if found is None or world.policy is None:
+        return None
+    topic = world.policy.topics.get(found)
+    if topic is None:
+        hint = did_you_mean(found, world.policy.topics) or "describe it under 'topics' in rules/policy.yaml"
+        findings.error(Code.UNKNOWN_TOPIC, record.value_span("topic"), f"unknown topic '{found}'", hint)
+    return topic
+
+
+def _who(record: Record, findings: Findings, world: World) -> tuple[Clause, ...]:
+    node = record.optional_node("who")
+    for written in written_conditions(node):
+        world.mentioned.update(mentioned for mentioned, _ in segments_in(written.text))
+    scope = None if world.schema is None else Scope(schema=world.schema, segments=world.segments)
+    return read_clauses(node, findings, scope)

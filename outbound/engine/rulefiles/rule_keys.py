@@ -1,0 +1,120 @@
+"""The lesser keys of a rule: unknown customers, limits, the time it is active, hours at which nothing may leave."""
+
+from datetime import date, datetime, time
+from typing import Final
+
+from outbound.domain.durations import Duration, DurationUnit
+from outbound.domain.policy import Policy, QuietHours, Topic
+from outbound.domain.rule import (
+    DateTrigger,
+    EventTrigger,
+    Limits,
+    ScheduleTrigger,
+    ScriptTrigger,
+    SendAction,
+    Trigger,
+    UnknownCustomerAction,
+)
+from outbound.engine.rulefiles.codes import Code
+from outbound.engine.rulefiles.findings import Findings, did_you_mean
+from outbound.engine.rulefiles.nodes import MapNode, Node
+from outbound.engine.rulefiles.policy_parts import as_moment
+from outbound.engine.rulefiles.record import Record, open_record
+from outbound.engine.rulefiles.shapes import integer, scalar
+from outbound.engine.rulefiles.values import moment, money, parse_duration, percent
+from outbound.engine.rulefiles.world import World
+
+_HOLD: Final = Duration(6, DurationUnit.HOUR)
+_KIND: Final = {EventTrigger: "event", ScheduleTrigger: "schedule", DateTrigger: "date", ScriptTrigger: "script"}
+_GOES_WITH: Final = {
+    "unknown_customer": ("event",),
+    "catch_up": ("schedule", "date"),
+    "limits": ("schedule", "date", "script"),
+}
+
+
+def goes_with_trigger(record: Record, findings: Findings, trigger: Trigger | None) -> None:
+    """Report keys that say nothing for the rule's trigger: silently ignored they would be a promise."""
+    if trigger is None:
+        return
+    kind = _KIND[type(trigger)]
+    for key, kinds in _GOES_WITH.items():
+        if record.has(key) and kind not in kinds:
+            message = f"'{key}' does not go with the trigger '{kind}'"
+            hint = f"it goes with {', '.join(kinds)}"
+            findings.error(Code.MISPLACED_KEY, record.key_span(key), message, hint)
+
+
+def read_unknown_customer(
+    record: Record, findings: Findings, world: World, trigger: Trigger | None
+) -> tuple[UnknownCustomerAction, Duration | None]:
+    """What to do with an event whose customer is not there yet: hold (6h unless written), create or drop."""
+    is_event = isinstance(trigger, EventTrigger)
+    found = record.optional("unknown_customer", scalar)
+    if found is None:
+        return UnknownCustomerAction.HOLD, _HOLD if is_event else None
+    word, _, wait = found.text.partition(" ")
+    if word not in set(UnknownCustomerAction):
+        hint = did_you_mean(word, [str(action) for action in UnknownCustomerAction])
+        findings.error(Code.BAD_VALUE, found.span, f"unknown action '{word}'", hint)
+        return UnknownCustomerAction.HOLD, None
+    action = UnknownCustomerAction(word)
+    hold = parse_duration(wait) if wait else None
+    if wait and (action is not UnknownCustomerAction.HOLD or hold is None or hold.amount <= 0):
+        message = "only hold takes a time, like hold 6h"
+        findings.error(Code.BAD_DURATION, found.span, message, "write hold 6h" if word == "hold" else f"write {word}")
+    if action is UnknownCustomerAction.CREATE and isinstance(trigger, EventTrigger) and world.schema is not None:
+        fields = world.schema.events.get(trigger.event)
+        if fields is not None and not fields.keys() & {"email", "phone"}:
+            message = f"event '{trigger.event}' carries no address to create a customer with"
+            findings.error(Code.BAD_VALUE, found.span, message, "declare email or phone in the event, or write hold 6h")
+    return action, (hold or _HOLD) if action is UnknownCustomerAction.HOLD else None
+
+
+def read_limits(record: Record, findings: Findings) -> Limits | None:
+    """How many, how dear and how much more than usual a run may be before a person must agree."""
+    node = record.optional_node("limits")
+    limits = None if node is None else open_record(node, findings, keys=("recipients", "cost", "growth"))
+    if limits is None:
+        return None
+    cost = limits.optional("cost", money)
+    return Limits(
+        recipients=limits.optional("recipients", integer(1, 999_999_999)),
+        cost=cost.amount if cost else None,
+        currency=cost.currency if cost else "",
+        growth=limits.optional("growth", percent),
+    )
+
+
+def read_active(record: Record, findings: Findings) -> tuple[date | datetime | None, date | datetime | None]:
+    """From when and until when the rule fires: half-open, a date means its first minute."""
+    node = record.optional_node("active")
+    active = None if node is None else open_record(node, findings, keys=("from", "until"))
+    if active is None:
+        return None, None
+    start, end = active.optional("from", moment), active.optional("until", moment)
+    if start is not None and end is not None and as_moment(end) <= as_moment(start):
+        message = f"'until' must come after 'from' ({start.isoformat()})"
+        findings.error(Code.EMPTY_RANGE, active.value_span("until"), message, "until is the first moment without it")
+    return start, end
+
+
+def always_quiet(
+    *, when: Node, trigger: Trigger, send: SendAction, topic: Topic, policy: Policy, findings: Findings
+) -> None:
+    """Warn about a time of day at which every channel of the rule keeps quiet hours, everywhere."""
+    if not isinstance(trigger, ScheduleTrigger | DateTrigger) or not set(send.channels) <= topic.message_class.quiet:
+        return
+    hours = policy.quiet_hours
+    if hours and all(_contains(quiet, trigger.at) for quiet in hours.values()):
+        at = when.get("at") if isinstance(when, MapNode) else None
+        quiet = hours.get("default") or next(iter(hours.values()))
+        message = f"{trigger.at:%H:%M} is always in the quiet hours of {', '.join(send.channels)}"
+        hint = f"every message would wait until {quiet.end:%H:%M}"
+        findings.warning(Code.ALWAYS_QUIET, (at or when).span, message, hint)
+
+
+def _contains(quiet: QuietHours, at: time) -> bool:
+    if quiet.start < quiet.end:
+        return quiet.start <= at < quiet.end
+    return at >= quiet.start or at < quiet.end

@@ -1,0 +1,29 @@
+"""The version of a rule: a hash of what it says, not of how it is laid out."""
+
+import json
+import re
+from typing import Any
+
+from outbound.domain.ids import content_hash
+from outbound.engine.rulefiles.nodes import ListNode, MapNode, Node
+
+_BLANKS = re.compile(r"('(?:[^']|'')*')|\s+")
+
+
+def rule_version(document: Node) -> str:
+    """SHA-256 (hex) of the document with its keys in order and without comments, quotes and layout.
+
+    Blanks count only inside quoted texts of conditions; a list keeps its order; a condition alone is the same
+    as a list of that one.
+    """
+    canonical = json.dumps(_plain(document), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return content_hash(canonical.encode())
+
+
+def _plain(node: Node) -> Any:
+    if isinstance(node, MapNode):
+        return {key.text: _plain(value) for key, value in node}
+    if isinstance(node, ListNode):
+        return [_plain(item) for item in node.items]
+    text = _BLANKS.sub(lambda match: match[1] or " ", node.text.strip())
+    return [text] if node.name in ("who", "if") else text

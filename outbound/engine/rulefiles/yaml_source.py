@@ -1,0 +1,249 @@
+"""The dialect of rule files: strict YAML 1.2, one language for people and for every tool that reads the file.
+
+Refused: duplicate keys, merge keys, anchors, aliases, tags, directives, keys that are not texts, a key named ``on``
+(YAML 1.1 reads it as true), control and invisible characters. Limits stop a file that is built to cost time
+(faults K4, F80) before it costs any: the parser is read event by event, and nothing is ever expanded.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from outbound.domain.source import Span
+from outbound.engine.rulefiles.codes import Code
+from outbound.engine.rulefiles.findings import Findings
+from outbound.engine.rulefiles.nodes import ListNode, MapNode, Node, ScalarNode
+
+MAX_FILE_BYTES: Final = 1024 * 1024
+MAX_DOCUMENT_CHARACTERS: Final = 64 * 1024
+"""A rule has some hundred characters, a large schema some thousand; the parser's worst of this size is harmless."""
+MAX_DEPTH: Final = 12
+MAX_NODES: Final = 4000
+MAX_DOCUMENTS: Final = 2000
+_MAX_BRACKETS: Final = 60
+"""The parser looks far ahead of an open bracket, so a pile of them is counted before it sees any."""
+
+_ODD = re.compile(
+    "[^\\t\\n\\r\\x20-\\x7e\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]|[\\u2028-\\u202e\\u2066-\\u2069\\ufeff]"
+)
+"""What is not printable, what some tools take for a line end, and what turns the reading direction."""
+
+_MARKER = re.compile(r"^---(?=\s|$)", re.MULTILINE)
+"""A document starts here and nowhere else: YAML forbids these characters at a line's start inside any text."""
+
+_HINTS: Final = (
+    ("mapping values are not allowed", 'a text that contains ": " must stand in quotes'),
+    ("cannot start any token", "quote a text that starts with a special character; indent with blanks, not tabs"),
+    ("could not find expected ':'", 'every line of a mapping is "key: value"'),
+    ("expected <block end>", "keys of one mapping start in the same column; text after a closing quote is not allowed"),
+    ("expected ',' or", "close the bracket, or write one item per line"),
+    ("found unexpected end of stream", "close the quote"),
+    ("expected '<document start>'", "separate documents with --- on a line of its own"),
+)
+
+
+class _Refused(Exception):  # noqa: N818 -- control flow inside this module, not an error of the program
+    """This document cannot be read further."""
+
+
+def read_documents(path: str, content: bytes, findings: Findings) -> list[Node]:
+    """The documents of one file that could be read, in order; empty ones are left out.
+
+    A document with a fault of syntax is reported and left out, the others of the file are read on. A file that
+    exceeds a limit is not read further.
+    """
+    text = _decode(path, content, findings)
+    if text is None:
+        return []
+    if len(_MARKER.findall(text)) > MAX_DOCUMENTS:
+        message = f"more than {MAX_DOCUMENTS:,} documents in one file"
+        findings.error(Code.TOO_LARGE, Span(path, 1, 1), message, "split it into several files")
+        return []
+    documents: list[Node] = []
+    for line, chunk in _chunks(text):
+        if len(chunk) > MAX_DOCUMENT_CHARACTERS:
+            message = f"a document of {len(chunk):,} characters is too large (limit {MAX_DOCUMENT_CHARACTERS:,})"
+            findings.error(Code.TOO_LARGE, Span(path, line, 1), message, "split it with --- or into several files")
+            break
+        if _bracket_depth(chunk) > _MAX_BRACKETS:
+            message = f"nested more than {MAX_DEPTH} levels deep"
+            findings.error(Code.TOO_DEEP, Span(path, line, 1), message, "close the brackets")
+            break
+        builder = _Builder(path, line, chunk, findings)
+        try:
+            documents.extend(builder.documents())
+        except _Refused:
+            if builder.over_limit:
+                break
+    return documents
+
+
+def _decode(path: str, content: bytes, findings: Findings) -> str | None:
+    """The text with line feeds as line ends, or None after a report."""
+    if len(content) > MAX_FILE_BYTES:
+        message = f"the file has {len(content):,} bytes (limit {MAX_FILE_BYTES:,})"
+        findings.error(Code.TOO_LARGE, Span(path, 1, 1), message, "split it into several files")
+        return None
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8", "replace")
+        place = Span(path, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        findings.error(Code.ENCODING, place, "the file is not UTF-8 text", "save it as UTF-8")
+        return None
+    text = text.replace("\r\n", "\n")
+    odd = _ODD.search(text) or re.search("\r", text)
+    if odd:
+        place = Span(path, text.count("\n", 0, odd.start()) + 1, odd.start() - text.rfind("\n", 0, odd.start()))
+        findings.error(Code.ENCODING, place, f"invisible character U+{ord(odd[0]):04X}", "remove it")
+        return None
+    return text
+
+
+def _chunks(text: str) -> Iterator[tuple[int, str]]:
+    """(1-based first line, text) of every document, cut at the ``---`` lines."""
+    starts = sorted({0, *(match.start() for match in _MARKER.finditer(text))})
+    line = 1
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        chunk = text[start:end]
+        if chunk.strip():
+            yield line, chunk
+        line += chunk.count("\n")
+
+
+def _bracket_depth(chunk: str) -> int:
+    """The most brackets open at once, also counting those in texts: an upper bound."""
+    depth = deepest = 0
+    for bracket in re.finditer(r"[\[\]{}]", chunk):
+        depth = depth + 1 if bracket[0] in "[{" else max(0, depth - 1)
+        deepest = max(deepest, depth)
+    return deepest
+
+
+class _Builder:
+    """Turns the parser's events of one chunk into nodes and refuses what the dialect refuses."""
+
+    def __init__(self, path: str, line: int, chunk: str, findings: Findings) -> None:
+        self._path = path
+        self._line = line
+        self._chunk = chunk
+        self._findings = findings
+        self._nodes = 0
+        self.over_limit = False
+        self._events: Iterator[Any] = iter(())
+
+    def documents(self) -> Iterator[Node]:
+        """Every document of the chunk. Raises _Refused after reporting a fault."""
+        directive = re.match(r"(?:\s*(?:#.*)?\n)*%", self._chunk)
+        if directive:
+            span = Span(self._path, self._line + directive[0].count("\n"), 1)
+            self._refuse(Code.DIRECTIVE, span, "YAML directives are not used here", "remove the line")
+        self._events = YAML(typ="safe", pure=True).parse(self._chunk)
+        try:
+            for event in self._events:
+                if isinstance(event, DocumentStartEvent):
+                    node = self._node(next(self._events), "document", 1)
+                    if not (isinstance(node, ScalarNode) and node.empty):
+                        yield node
+        except MarkedYAMLError as error:
+            self._syntax(error)
+
+    def _node(self, event: Any, name: str, depth: int) -> Node:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            self.over_limit = True
+            self._refuse(Code.TOO_LARGE, self._span(event), f"more than {MAX_NODES:,} values in one document")
+        if depth > MAX_DEPTH:
+            self.over_limit = True
+            self._refuse(Code.TOO_DEEP, self._span(event), f"nested more than {MAX_DEPTH} levels deep")
+        if isinstance(event, AliasEvent) or event.anchor is not None:
+            hint = "write the value out"
+            self._refuse(Code.ANCHOR, self._span(event, 1), "YAML anchors and aliases are not used here", hint)
+        if event.tag is not None:
+            self._refuse(
+                Code.TAG, self._span(event, 1), "YAML tags are not used here", "remove the tag, or quote the text"
+            )
+        if isinstance(event, MappingStartEvent):
+            return self._mapping(event, name, depth)
+        if isinstance(event, SequenceStartEvent):
+            return self._sequence(event, name, depth)
+        return self._scalar(event, name)
+
+    def _scalar(self, event: ScalarEvent, name: str) -> ScalarNode:
+        raw = self._chunk[event.start_mark.index : event.end_mark.index].rstrip()
+        text = event.value
+        return ScalarNode(
+            text=text,
+            span=self._span(event),
+            name=name,
+            plain=event.style is None,
+            raw="" if raw == text else raw,
+        )
+
+    def _sequence(self, event: Any, name: str, depth: int) -> ListNode:
+        items = []
+        while not isinstance(item := next(self._events), SequenceEndEvent):
+            items.append(self._node(item, name, depth + 1))
+        return ListNode(items=tuple(items), span=self._span(event, 1), name=name)
+
+    def _mapping(self, event: Any, name: str, depth: int) -> MapNode:
+        entries: list[tuple[ScalarNode, Node]] = []
+        lines: dict[str, int] = {}
+        while not isinstance(item := next(self._events), MappingEndEvent):
+            key = self._key(item, name, depth)
+            value = self._node(next(self._events), key.text, depth + 1)
+            if key.text in lines:
+                message = f"duplicate key '{key.text}', first on line {lines[key.text]}"
+                self._findings.error(Code.DUPLICATE_KEY, key.span, message, "remove one")
+                continue
+            lines[key.text] = key.span.line
+            entries.append((key, value))
+        width = 1 if event.flow_style or not entries else entries[0][0].span.width
+        return MapNode(entries=tuple(entries), span=self._span(event, width), name=name)
+
+    def _key(self, event: Any, name: str, depth: int) -> ScalarNode:
+        if not isinstance(event, ScalarEvent | AliasEvent):
+            self._refuse(Code.COMPLEX_KEY, self._span(event, 1), "a key must be a text", "write key: value")
+        key = self._node(event, name, depth)
+        if not isinstance(key, ScalarNode):  # pragma: no cover -- an alias was refused, a text is a scalar
+            raise _Refused
+        if key.text == "<<":
+            self._refuse(Code.MERGE_KEY, key.span, "merge keys (<<) are not used here", "write the keys out")
+        if key.empty:
+            self._refuse(Code.COMPLEX_KEY, key.span, "a key is missing before the colon", "write key: value")
+        if key.text.lower() == "on":
+            hint = "other YAML tools read this key as true; choose another name"
+            self._findings.error(Code.KEY_ON, key.span, f"no key may be named '{key.text}'", hint)
+        return key
+
+    def _span(self, event: Any, width: int | None = None) -> Span:
+        start, end = event.start_mark, event.end_mark
+        if width is None and end.line == start.line:
+            width = end.column - start.column
+        elif width is None:
+            line_end = self._chunk.find("\n", start.index)
+            width = line_end - start.index
+        return Span(self._path, self._line + start.line, start.column + 1, max(1, width))
+
+    def _syntax(self, error: MarkedYAMLError) -> None:
+        mark = error.problem_mark or error.context_mark
+        problem = str(error.problem or error.context or "unreadable").strip()
+        line, column = (mark.line, mark.column) if mark else (0, 0)
+        hint = next((hint for words, hint in _HINTS if words in problem), "")
+        self._refuse(Code.SYNTAX, Span(self._path, self._line + line, column + 1), f"YAML: {problem}", hint)
+
+    def _refuse(self, code: Code, span: Span, message: str, hint: str = "") -> None:
+        self._findings.error(code, span, message, hint)
+        raise _Refused
