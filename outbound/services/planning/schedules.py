@@ -16,8 +16,8 @@ from outbound.services.planning.occurrence import Occurrence, template_of
 from outbound.services.planning.window import Pass
 from outbound.services.releases import Active
 
-DEFAULT_CATCH_UP = Duration(1, DurationUnit.HOUR)
-"""How late a slot may still run where a rule does not say: long enough for a restart, not for an outage."""
+DEFAULT_CATCH_UP = Duration(24, DurationUnit.HOUR)
+"""How late a slot may still run where a rule does not say; the loader writes the same default into rules."""
 
 _DAY = timedelta(days=1)
 _INSTANT = timedelta(microseconds=1)
