@@ -120,37 +120,58 @@ def recover_expired(
     result: nobody can know, so ``uncertain`` (and ready again only where the class says ``resend``).
     """
     query = (
-        sa.select(message.c.id, message.c.state, message.c.lease_token)
+        sa.select(message.c.id)
         .where(state_is(*LEASED), message.c.lease_until < lease_now)
         .order_by(message.c.lease_until)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    rows = connection.execute(query).all()
-    if not rows:
-        return Recovery()
-    ids = [row.id for row in rows]
-    # A second statement on purpose: having the locks, it sees every handover mark that was committed.
-    current = sa.and_(attempt.c.message_id == message.c.id, attempt.c.lease_token == message.c.lease_token)
-    in_doubt = frozenset(
-        connection.execute(
-            sa.select(message.c.id)
-            .join(attempt, current)
-            .where(among(connection, message.c.id, ids), attempt.c.phase != Phase.STARTED.value)
-        ).scalars()
-    )
-    unsent = [i for i in ids if i not in in_doubt]
-    _close_attempts(connection, unsent, Phase.STARTED, OutcomeKind.NOT_SENT)
-    _close_attempts(connection, list(in_doubt), Phase.HANDOFF, OutcomeKind.UNCERTAIN)
-    back = move(S.READY, *LEASED).where(among(connection, message.c.id, unsent))
-    ready = connection.execute(back.values(lease_until=None, updated_at=now)).rowcount if unsent else 0
+    ids = list(connection.execute(query).scalars())
+    unsent, in_doubt = _sort(connection, ids)
+    _close_attempts(connection, in_doubt, Phase.HANDOFF, OutcomeKind.UNCERTAIN)
     uncertain = 0
     if in_doubt:
-        doubt = move(S.UNCERTAIN, S.SENDING).where(among(connection, message.c.id, list(in_doubt)))
+        doubt = move(S.UNCERTAIN, S.SENDING).where(among(connection, message.c.id, in_doubt))
         values = {"lease_until": None, "updated_at": now, "reason": "provider", "detail": "lease_expired"}
         uncertain = connection.execute(doubt.values(**values)).rowcount
-        uncertain -= resend_after_unknown(connection, list(in_doubt), not_before=now + resend_delay, now=now)
-    return Recovery(ready=ready, uncertain=uncertain)
+        uncertain -= resend_after_unknown(connection, in_doubt, not_before=now + resend_delay, now=now)
+    return Recovery(ready=_unsent_to_ready(connection, unsent, now=now), uncertain=uncertain)
+
+
+def give_back(connection: Connection, tokens: Mapping[str, int], *, now: datetime) -> int:
+    """Return what this worker (message id to token) claimed and never handed over, unspent. Answers how many.
+
+    What it may have handed over stays ``sending`` until its lease runs out and ``recover_expired`` finds it.
+    """
+    query = (
+        sa.select(message.c.id, message.c.lease_token)
+        .where(among(connection, message.c.id, list(tokens)), state_is(*LEASED))
+        .order_by(message.c.id)
+        .with_for_update()
+    )
+    ids = [row.id for row in connection.execute(query) if tokens[row.id] == row.lease_token]
+    return _unsent_to_ready(connection, _sort(connection, ids)[0], now=now)
+
+
+def _sort(connection: Connection, ids: list[str]) -> tuple[list[str], list[str]]:
+    """Locked messages as (provably unsent, in doubt).
+
+    A statement of its own on purpose: having the locks, it sees every handover mark that was committed.
+    """
+    if not ids:
+        return [], []
+    current = sa.and_(attempt.c.message_id == message.c.id, attempt.c.lease_token == message.c.lease_token)
+    query = sa.select(message.c.id).join(attempt, current).where(among(connection, message.c.id, ids))
+    marked = frozenset(connection.execute(query.where(attempt.c.phase != Phase.STARTED.value)).scalars())
+    return [i for i in ids if i not in marked], [i for i in ids if i in marked]
+
+
+def _unsent_to_ready(connection: Connection, ids: list[str], *, now: datetime) -> int:
+    if not ids:
+        return 0
+    _close_attempts(connection, ids, Phase.STARTED, OutcomeKind.NOT_SENT)
+    back = move(S.READY, *LEASED).where(among(connection, message.c.id, ids))
+    return connection.execute(back.values(lease_until=None, updated_at=now)).rowcount
 
 
 def _close_attempts(connection: Connection, ids: list[str], phase: Phase, kind: OutcomeKind) -> None:
@@ -160,5 +181,5 @@ def _close_attempts(connection: Connection, ids: list[str], phase: Phase, kind: 
     connection.execute(
         attempt.update()
         .where(among(connection, attempt.c.message_id, ids), attempt.c.phase == phase.value, attempt.c.outcome == "")
-        .values(outcome=kind.value, text="the worker's lease expired")
+        .values(outcome=kind.value, text="the worker ended without an answer")
     )

@@ -1,0 +1,82 @@
+"""What the stages work with: the ports of the dispatcher and the state of one slice."""
+
+import asyncio
+import os
+import random
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from outbound.channels.base import Adapter
+from outbound.domain.customer import ChannelName
+from outbound.domain.keyring import Keyring
+from outbound.domain.message import Lane, Message
+from outbound.engine.rendering import Links
+from outbound.services.dispatch.breaker import Breaker
+from outbound.services.dispatch.report import Tally
+from outbound.services.dispatch.writer import Writer
+from outbound.services.releases import Active
+
+LinkBuilder = Callable[[Message, ChannelName], Links]
+"""The links of one message. The same arguments must give the same links for ever: the bytes are compared."""
+
+
+def worker_name() -> str:
+    """A name for this process that an operator recognises in the record."""
+    return f"{socket.gethostname()}:{os.getpid()}:{random.randrange(16**6):06x}"  # noqa: S311 - a name, not a secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchSettings:
+    """``slice_size`` messages are claimed together, up to ``chunk`` pass the gate together just before they leave.
+
+    ``group`` handovers or results at most share a commit: the size of the uncertain window. Leases are in
+    database time and renewed three times over their length.
+    """
+
+    worker: str = field(default_factory=worker_name)
+    slice_size: int = 200
+    chunk: int = 100
+    group: int = 100
+    lease: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kit:
+    """Everything a stage may use. One per dispatcher."""
+
+    writer: Writer
+    adapters: Mapping[ChannelName, Adapter]
+    breakers: Mapping[str, Breaker]
+    slots: Mapping[str, asyncio.Semaphore]
+    keyring: Keyring
+    active: Callable[[], Active | None]
+    load_release: Callable[[str], Active]
+    links: LinkBuilder
+    settings: DispatchSettings
+    jitter: Callable[[], float] = random.random
+    stopping: Callable[[], bool] = lambda: False
+
+
+@dataclass(slots=True, kw_only=True)
+class Slice:
+    """One slice on its way. ``leases`` are the messages it answers for: id to lease token.
+
+    ``chunk`` is how many messages pass the gate together now: ``hand_over`` lowers it when the provider is
+    slow, so that what the gate saw is never long past when a message leaves (promise P5).
+    """
+
+    lane: Lane
+    now: datetime
+    chunk: int
+    keys: tuple[str, str] | None = None
+    leases: dict[str, int] = field(default_factory=dict)
+    probes: list[Breaker] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    _started: float = field(default_factory=time.monotonic)
+
+    def moment(self) -> datetime:
+        """The business clock: ``now`` plus the whole seconds since the slice began."""
+        return self.now + timedelta(seconds=int(time.monotonic() - self._started))

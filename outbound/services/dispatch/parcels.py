@@ -1,0 +1,61 @@
+"""The values that travel from stage to stage."""
+
+from dataclasses import dataclass, field
+
+from outbound.channels.base import Parcel
+from outbound.domain.customer import ChannelName, Customer
+from outbound.domain.message import Message
+from outbound.domain.outcome import Outcome
+from outbound.domain.policy import Policy
+from outbound.services.releases import Active
+from outbound.storage.outbox_gate import Begin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """A message whose attempt has started. ``release`` fixes its words, ``policy`` is today's.
+
+    ``in_doubt``: an earlier handover on this leg whose outcome nobody knows; such a message ends ``sent`` or
+    ``uncertain``, never anything else. ``probe``: it is the one that tries a paused account.
+    ``tried`` are the channels of legs that are over.
+    """
+
+    message: Message
+    begin: Begin
+    customer: Customer
+    release: Active
+    policy: Policy
+    in_doubt: bool = False
+    probe: bool = False
+    tried: tuple[ChannelName, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """Rendered: the exact bytes, to be handed over."""
+
+    passed: Passed
+    parcel: Parcel
+    body_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What became of one attempt, before it is written.
+
+    ``stop`` is set where rendering ended it instead of a provider: why, and whether nobody can know.
+    """
+
+    passed: Passed
+    outcome: Outcome
+    stop: "RenderFailure | None" = field(default=None)
+    paused: bool = False
+    """The account was paused before this message tried: back to ready, unspent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderFailure:
+    """``detail`` is for the record. ``changed``: the bytes differ from those of an earlier handover."""
+
+    detail: str
+    changed: bool = False
