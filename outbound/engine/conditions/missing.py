@@ -148,4 +148,5 @@ def _exposed(value: Value) -> list[tuple[Path, bool]]:
 
 
 def _say(reading: Reading, span: Span, message: str, hint: str) -> None:
-    reading.warn(span, "may_be_missing", message, hint)
+    if all(problem.message != message for problem in reading.problems):  # once per attribute is enough
+        reading.warn(span, "may_be_missing", message, hint)

@@ -37,6 +37,11 @@ class Scope:
             return Field(type=ValueType.ENUM, values=declared.values, required=required)
         return Field(type=ValueType.STRING, required=required)
 
+    def members(self, path: Path) -> tuple[str, ...]:
+        """The values of an enum attribute of the customer; nothing for any other."""
+        declared = self.customer_field(path.name) if path.root is Root.CUSTOMER else None
+        return declared.values if declared is not None else ()
+
     def customer_names(self) -> list[str]:
         """Every attribute a condition can name."""
         return sorted({*RESERVED, *self.schema.customer})
