@@ -29,7 +29,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switches:
-    """What operators have paused: a rule's id, a channel's name or ``all``, each with the reason they gave."""
+    """What operators have paused, with the reason they gave: ``all``, ``rule:ID`` or ``channel:NAME``."""
 
     paused: Mapping[str, str] = field(default_factory=dict)
 

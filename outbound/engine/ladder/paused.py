@@ -14,18 +14,22 @@ def paused(context: Context) -> Verdict:
     """Hold while everything or the rule is paused; close a paused channel, so that another may take the message."""
     switches = context.switches.paused
     if not switches:
-        if context.notes is not None:
-            context.notes.append("nothing is paused")
-        return PASS
+        return _nothing(context)
     until = max(context.at, context.now + RECHECK)
-    for key in ("all", context.candidate.rule):
+    for key, detail in (("all", "all"), (f"rule:{context.candidate.rule}", "rule")):
         if key in switches:
             if context.notes is not None:
                 context.notes.append(switches[key])
-            return Hold(until=until, reason=Reason(ReasonCode.PAUSED, key))
+            return Hold(until=until, reason=Reason(ReasonCode.PAUSED, detail))
     closed = {
         channel: Hold(until=until, reason=Reason(ReasonCode.PAUSED, channel))
         for channel in context.channels
-        if channel in switches
+        if f"channel:{channel}" in switches
     }
-    return Pass(closed=closed) if closed else PASS
+    return Pass(closed=closed) if closed else _nothing(context)
+
+
+def _nothing(context: Context) -> Pass:
+    if context.notes is not None:
+        context.notes.append("not paused")
+    return PASS

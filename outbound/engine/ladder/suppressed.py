@@ -15,9 +15,7 @@ def suppressed(context: Context) -> Verdict:
     """
     blocks = context.person.suppressed
     if not blocks:
-        if context.notes is not None:
-            context.notes.append("no address is blocked")
-        return PASS
+        return _nothing(context)
     message_class = context.candidate.topic.message_class.name
     known = context.policy.classes
     dropped = {}
@@ -27,4 +25,10 @@ def suppressed(context: Context) -> Verdict:
         for channel in context.channels:
             if channel not in dropped and name in (channel, ""):
                 dropped[channel] = Reason(ReasonCode.SUPPRESSED, f"{channel}.{scope}")
-    return Pass(dropped=dropped) if dropped else PASS
+    return Pass(dropped=dropped) if dropped else _nothing(context)
+
+
+def _nothing(context: Context) -> Pass:
+    if context.notes is not None:
+        context.notes.append(f"no address is blocked for {context.candidate.topic.message_class.name}")
+    return PASS
