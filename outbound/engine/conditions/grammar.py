@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 MAX_TEXT = 20_000
 """The longest condition in characters: bounds the time to read hostile input."""
 
+JOINING = frozenset({"and", "or", "not", "in", "where", "within", "since"})
+"""The words of the language; where none of them can stand, the lexer reads them as a name."""
+
 GRAMMAR = r"""
 ?start: cond
 ?cond: conj | conj ("or" conj)+ -> or_
@@ -60,6 +63,11 @@ class ConditionSyntaxError(Exception):
         self.mark = mark
         self.message = message
         self.suggestion = suggestion
+
+
+def misplaced(word: str) -> str:
+    """The sentence for a word of the language where a value is expected."""
+    return f"'{word}' stands where a value is expected"
 
 
 @cache

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from outbound.domain.condition import And, Condition, InSegment, Literal, Path, Root, Value
 from outbound.domain.rule import Field
 from outbound.domain.source import Span
+from outbound.engine.conditions.grammar import JOINING, misplaced
 from outbound.engine.conditions.reading import Reading
 from outbound.engine.conditions.scope import Scope, did_you_mean, path_of
-from outbound.engine.conditions.syntax import JOINING, misplaced
 
 if TYPE_CHECKING:
     from lark import Token

@@ -7,10 +7,7 @@ import re
 
 from lark.exceptions import UnexpectedInput, UnexpectedToken
 
-from outbound.engine.conditions.grammar import ConditionSyntaxError, Mark
-
-JOINING = frozenset({"and", "or", "not", "in", "where", "within", "since"})
-"""The words of the language; where none of them can stand, the lexer reads them as a name."""
+from outbound.engine.conditions.grammar import JOINING, ConditionSyntaxError, Mark, misplaced
 
 _KEYWORDS = JOINING | {"true", "false"}
 _OPERATORS = frozenset({"==", "!=", "<", "<=", ">", ">="})
@@ -73,11 +70,6 @@ def explain_syntax(text: str, error: UnexpectedInput) -> ConditionSyntaxError:
         or _word(position, found)
         or _sequence(text, position, found, error)
     )
-
-
-def misplaced(word: str) -> str:
-    """The sentence for a word of the language where a value is expected."""
-    return f"'{word}' stands where a value is expected"
 
 
 def _at_end(error: UnexpectedInput) -> bool:
