@@ -1,1 +1,156 @@
 """The composition root: the one place that knows every adapter."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from outbound.channels.base import Adapter
+from outbound.channels.guard import Guarded
+from outbound.config import Settings
+from outbound.domain.customer import ChannelName
+from outbound.domain.errors import ConfigurationError
+from outbound.domain.message import Message
+from outbound.engine.rendering import Links
+from outbound.services import releases
+from outbound.services.dispatch import Dispatcher
+from outbound.services.dispatch.kit import DispatchSettings
+from outbound.services.links import LinkMaker
+from outbound.storage.database import Database
+
+Clock = Callable[[], datetime]
+
+
+def wall_clock() -> datetime:
+    """The time of this machine, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """The service, put together from its settings."""
+
+    settings: Settings
+    database: Database
+    links: LinkMaker
+    adapters: Mapping[ChannelName, Adapter]
+
+    def dispatcher(self) -> Dispatcher:
+        """A dispatcher over these adapters. Close it when done."""
+        database = self.database
+        return Dispatcher(
+            database,
+            adapters=self.adapters,
+            keyring=self.links.keyring,
+            active=lambda: releases.active(database),
+            load_release=lambda release_id: releases.by_id(database, release_id),
+            links=self.message_links,
+            settings=DispatchSettings(slice_size=self.settings.dispatch.slice),
+        )
+
+    def message_links(self, message: Message, channel: ChannelName) -> Links:
+        """The links one message carries; the same message always has the same ones."""
+        unsubscribe = self.links.unsubscribe(
+            customer_id=message.customer_id, topic=message.topic, channel=channel.value, message_id=message.id
+        )
+        return Links(unsubscribe=unsubscribe, preferences="", assets=self.links.assets())
+
+    def write_mailbox_index(self) -> Path | None:
+        """The page to look through the mailbox folder, or None where no adapter writes one."""
+        from outbound.channels.mailbox import write_index  # noqa: PLC0415 - only after a trial
+
+        if not any(adapter.capabilities.is_mailbox for adapter in self.adapters.values()):
+            return None
+        active = releases.active(self.database)
+        brand = active.ruleset.policy.brand.name if active else "Outbound"
+        return write_index(self.settings.mailbox_dir, brand_name=brand)
+
+    async def close(self) -> None:
+        """Close every adapter."""
+        for adapter in self.adapters.values():
+            await adapter.close()
+
+
+def open_database(settings: Settings) -> Database:
+    """The database of the installation. Raises OutboundError ``schema.old`` when it must be migrated first."""
+    from outbound.storage.schema import require_current  # noqa: PLC0415 - Alembic takes its time to load
+
+    database = Database(settings.database_url)
+    try:
+        require_current(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def build(settings: Settings, database: Database, *, clock: Clock = wall_clock) -> App:
+    """Put the service together; ``clock`` dates what the mailbox writes (a virtual one in a trial). Raises ConfigurationError for a missing key, credential or address."""
+    keyring = settings.keyring()
+    adapters = {ChannelName.EMAIL: _email(settings, clock), ChannelName.SMS: _sms(settings, clock)}
+    guarded = {name: _guard(settings, name, adapter) for name, adapter in adapters.items()}
+    return App(
+        settings=settings,
+        database=database,
+        links=LinkMaker(keyring=keyring, public_url=settings.public_url),
+        adapters=guarded,
+    )
+
+
+def _email(settings: Settings, clock: Clock) -> Adapter:
+    if settings.email.adapter == "mailbox":
+        return _mailbox(settings, ChannelName.EMAIL, clock)
+    from outbound.channels.email.smtp import SmtpAdapter  # noqa: PLC0415 - a mailbox needs no SMTP
+    from outbound.channels.email.smtp_settings import SmtpSettings, SmtpTimeouts, Tls  # noqa: PLC0415
+
+    section = settings.email
+    tls = {"none": Tls.NONE, "opportunistic": Tls.OPPORTUNISTIC, "starttls": Tls.REQUIRED, "implicit": Tls.IMPLICIT}
+    return SmtpAdapter(
+        SmtpSettings(
+            host=section.host,
+            port=section.port,
+            username=section.username,
+            password=settings.secrets.get("OUTBOUND_SMTP_PASSWORD", ""),
+            tls=tls[section.tls],
+            pool_size=section.connections,
+            timeouts=SmtpTimeouts(final=section.reply_timeout),
+        )
+    )
+
+
+def _sms(settings: Settings, clock: Clock) -> Adapter:
+    if settings.sms.adapter == "mailbox":
+        return _mailbox(settings, ChannelName.SMS, clock)
+    from outbound.channels.sms.twilio import TwilioAdapter, TwilioSettings  # noqa: PLC0415 - slow to load
+
+    section = settings.sms
+    token = settings.secrets.get("OUTBOUND_TWILIO_AUTH_TOKEN", "")
+    if not section.account_sid or not token:
+        remedy = "write account_sid under [sms] and set OUTBOUND_TWILIO_AUTH_TOKEN"
+        raise ConfigurationError("Twilio needs an account and its token", remedy)
+    return TwilioAdapter(
+        TwilioSettings(
+            account_sid=section.account_sid,
+            auth_token=token,
+            from_number=section.from_number,
+            messaging_service_sid=section.messaging_service_sid,
+            concurrency=section.concurrency,
+            api_base=section.api_base or TwilioSettings.api_base,
+        )
+    )
+
+
+def _mailbox(settings: Settings, channel: ChannelName, clock: Clock) -> Adapter:
+    from outbound.channels.email import mime  # noqa: PLC0415 - production needs none of this
+    from outbound.channels.mailbox import MailboxAdapter  # noqa: PLC0415
+    from outbound.channels.sms import text  # noqa: PLC0415
+
+    pack = mime.pack if channel is ChannelName.EMAIL else text.pack
+    return MailboxAdapter(settings.mailbox_dir, channel=channel, pack=pack, clock=clock)
+
+
+def _guard(settings: Settings, name: ChannelName, adapter: Adapter) -> Adapter:
+    if adapter.capabilities.is_mailbox or not settings.guarded:
+        return adapter
+    redirect_to = settings.safety.redirect_to.get("email" if name is ChannelName.EMAIL else "sms", "")
+    return Guarded(adapter, only_to=settings.safety.only_to, redirect_to=redirect_to)

@@ -56,6 +56,7 @@ class Daemon:
             log.info("draining", seconds=settings.dispatch.drain)
         finally:
             scheduler.shutdown(wait=False)
+            self._dispatcher.stop()
             self._hints.hint_all()
             await asyncio.wait(hands, timeout=settings.dispatch.drain)
             for hand in hands:
@@ -95,7 +96,7 @@ class Daemon:
     def _plan(self) -> None:
         active = releases.active(self._app.database)
         if active is not None:
-            planning.plan_due(self._app.database, active, now=datetime.now(UTC))
+            planning.plan_due(self._app.database, active, now=datetime.now(UTC), keyring=self._app.links.keyring)
 
     async def _recover(self) -> None:
         with _logged("recover"):

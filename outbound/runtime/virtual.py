@@ -22,20 +22,30 @@ class VirtualReport:
     claimed: int
 
 
+class VirtualClock:
+    """A clock that stands still until it is set. Call it for the time (UTC)."""
+
+    def __init__(self, at: datetime) -> None:
+        self.now = at
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
 async def run_virtual(
-    app: App, *, at: datetime, until: datetime, progress: Callable[[datetime], None] = lambda _: None
+    app: App, clock: VirtualClock, *, until: datetime, progress: Callable[[datetime], None] = lambda _: None
 ) -> VirtualReport:
-    """Run the service from ``at`` to ``until`` (UTC) without waiting. Every adapter must be the mailbox."""
+    """Run the service from the clock's time to ``until`` (UTC) without waiting. Every adapter must be the mailbox."""
     dispatcher = app.dispatcher()
     moments = claimed = 0
-    now = at
+    now = clock.now
     try:
         while now <= until:
             active = await asyncio.to_thread(releases.active, app.database)
             if active is None:
                 break
             await dispatcher.recover(now=now)
-            await asyncio.to_thread(planning.plan_due, app.database, active, now=now)
+            await asyncio.to_thread(planning.plan_due, app.database, active, now=now, keyring=app.links.keyring)
             for lane in Lane:
                 while (report := await dispatcher.run_slice(lane, now=now)).claimed:
                     claimed += report.claimed
@@ -44,7 +54,7 @@ async def run_virtual(
             due = await asyncio.to_thread(planning.next_due, app.database, active, now=now)
             if due is None:
                 break
-            now = max(due, now + _STEP)
+            now = clock.now = max(due, now + _STEP)
     finally:
         await dispatcher.close()
     return VirtualReport(until=until, moments=moments, claimed=claimed)

@@ -32,21 +32,26 @@ def record_event(
     ``event_id`` is the sender's own id: the same id again is the same event. ``at`` is when it happened, ``now``
     unless given. Raises OutboundError ``event.name`` or ``event.data`` when the schema does not know it so.
     """
-    declared = active.ruleset.schema.events.get(name)
-    if declared is None:
-        known = ", ".join(sorted(active.ruleset.schema.events)) or "none"
-        raise OutboundError("event.name", f"{name!r} is not an event of rules/schema.yaml", f"declared are: {known}")
     event = Event(
         id=event_id or new_id(now),
         name=name,
         customer_id=customer_id,
-        data=typed_fields(name, declared, data),
+        data=check_event(active, name=name, data=data),
         at=at or now,
         received_at=now,
     )
     with database.write() as connection:
         fresh = event_log.append(connection, [event], now=now, fire=True, source=source)
     return event, fresh == 1
+
+
+def check_event(active: Active, *, name: str, data: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """The fields of an event as the schema declares them. Raises OutboundError ``event.name`` or ``event.data``."""
+    declared = active.ruleset.schema.events.get(name)
+    if declared is None:
+        known = ", ".join(sorted(active.ruleset.schema.events)) or "none"
+        raise OutboundError("event.name", f"{name!r} is not an event of rules/schema.yaml", f"declared are: {known}")
+    return typed_fields(name, declared, data)
 
 
 def typed_fields(name: str, declared: Mapping[str, Field], data: Mapping[str, Scalar]) -> dict[str, Scalar]:

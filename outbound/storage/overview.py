@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -58,8 +59,8 @@ def sent_by_channel(connection: Connection) -> dict[str, int]:
     return _counted(connection, query)
 
 
-def _counted(connection: Connection, query: sa.Select[tuple[str, int]]) -> dict[str, int]:
-    return {str(name): int(count) for name, count in connection.execute(query)}
+def _counted(connection: Connection, query: sa.Select[Any]) -> dict[str, int]:
+    return {str(row[0]): int(row[1]) for row in connection.execute(query)}
 
 
 def oldest_due(connection: Connection, *, now: datetime) -> datetime | None:

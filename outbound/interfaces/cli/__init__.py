@@ -13,11 +13,8 @@ import typer
 from outbound import __version__
 from outbound.domain.errors import ConfigurationError, OutboundError
 from outbound.interfaces.cli import context
+from outbound.interfaces.cli.exits import EXIT_ERROR, EXIT_USAGE
 from outbound.interfaces.cli.output import print_error
-
-EXIT_ERROR = 1
-EXIT_CHANGES = 2
-EXIT_USAGE = 64
 
 COMMANDS = (
     "init",

@@ -16,9 +16,9 @@ def register(app: typer.Typer) -> None:
         """Publish rules, policy, schema and templates together. A bad set is refused; the last good one goes on."""
         import getpass
 
-        from outbound.interfaces.cli import EXIT_ERROR
         from outbound.interfaces.cli.check import named_by_folder, summary
         from outbound.interfaces.cli.context import open_context
+        from outbound.interfaces.cli.exits import EXIT_ERROR
         from outbound.interfaces.cli.output import print_json
         from outbound.services import releases
 

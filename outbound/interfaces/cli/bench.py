@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from outbound.services.bench.figure import Figure
 
@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         """Measure; exit 2 when a bar is missed. Five runs, median. Servers are real processes on loopback."""
-        from outbound.interfaces.cli import EXIT_CHANGES, EXIT_USAGE
+        from outbound.interfaces.cli.exits import EXIT_CHANGES, EXIT_USAGE
         from outbound.interfaces.cli.output import print_json
 
         unknown = sorted(set(names or ()) - set(BENCHES))
@@ -50,11 +50,12 @@ def register(app: typer.Typer) -> None:
             raise typer.Exit(EXIT_CHANGES)
 
 
-def _load(place: str):  # noqa: ANN202 - any function from quick to figures
+def _load(place: str) -> "Callable[[bool], list[Figure]]":
     from importlib import import_module
 
     module, _, function = place.partition(":")
-    return getattr(import_module(module), function)
+    measure: Callable[[bool], list[Figure]] = getattr(import_module(module), function)
+    return measure
 
 
 def _print(figures: "Sequence[Figure]") -> None:
@@ -65,17 +66,8 @@ def _print(figures: "Sequence[Figure]") -> None:
             return ""
         return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits are enough
 
+    met = {True: "yes", False: "NO", None: ""}
     rows = [
-        (
-            f.name,
-            number(f.value),
-            f.unit,
-            number(f.limit),
-            number(f.ratio),
-            f.bar,
-            {True: "yes", False: "NO"}.get(f.met, ""),
-            f.what,
-        )  # type: ignore[arg-type]
-        for f in figures
+        (f.name, number(f.value), f.unit, number(f.limit), number(f.ratio), f.bar, met[f.met], f.what) for f in figures
     ]
     print_rows(("name", "value", "unit", "limit", "ratio", "bar", "met", "limit is"), rows)

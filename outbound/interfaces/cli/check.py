@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         """Parse, type-check and render everything with sample data. Exit 1 on any error."""
-        from outbound.interfaces.cli import EXIT_ERROR
+        from outbound.interfaces.cli.exits import EXIT_ERROR
         from outbound.interfaces.cli.output import print_json
         from outbound.services import releases
 
@@ -35,7 +35,8 @@ def register(app: typer.Typer) -> None:
         else:
             for problem in problems:
                 typer.echo(problem.render())
-            typer.echo(summary(problems) if problems else f"{len(checked.ruleset.rules)} rules, no problem found.")
+            rules_found = len(checked.ruleset.rules) if checked.ruleset else 0
+            typer.echo(summary(problems) if problems else f"{rules_found} rules, no problem found.")
         if checked.errors:
             raise typer.Exit(EXIT_ERROR)
 

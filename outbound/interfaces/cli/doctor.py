@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from outbound.interfaces.cli.context import Context
     from outbound.services.doctor import Finding
 
@@ -20,8 +22,8 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         """Examine settings, keys, database, clock, release, credentials and SPF/DKIM/DMARC."""
-        from outbound.interfaces.cli import EXIT_ERROR
         from outbound.interfaces.cli.context import open_context
+        from outbound.interfaces.cli.exits import EXIT_ERROR
         from outbound.interfaces.cli.output import print_json
 
         with open_context() as context:
@@ -53,11 +55,12 @@ def _inside(context: "Context") -> "list[Finding]":
     if not settings.guarded and settings.environment != "production":
         remedy = "remove [safety] enabled = false"
         findings.append(Finding(subject="safety", health=Health.WARN, detail="the guard is off", remedy=remedy))
-    for subject, question in (
+    questions: tuple[tuple[str, Callable[[], str]], ...] = (
         ("secret key", lambda: f"{len(context.keyring.keys)} key(s)"),
         ("schema", lambda: "current" if context.database else ""),
         ("release", lambda: f"{context.active().id[:12]} active"),
-    ):
+    )
+    for subject, question in questions:
         try:
             findings.append(Finding(subject=subject, health=Health.OK, detail=question()))
         except (ConfigurationError, OutboundError) as error:

@@ -19,8 +19,8 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON (virtual clock only).")] = False,
     ) -> None:
         """Plan, dispatch, recover and serve until SIGTERM; or run the hours from --at to --until at once."""
-        from outbound.interfaces.cli import EXIT_USAGE
         from outbound.interfaces.cli.context import open_context
+        from outbound.interfaces.cli.exits import EXIT_USAGE
 
         if bool(at) != bool(until):
             typer.echo("outbound run: --at and --until go together", err=True)
@@ -57,7 +57,7 @@ def _virtual(context: "Context", at: str, until: str, *, as_json: bool) -> None:
     from outbound.domain.errors import OutboundError
     from outbound.interfaces.cli.context import parse_instant
     from outbound.interfaces.cli.output import print_json
-    from outbound.runtime.virtual import run_virtual
+    from outbound.runtime.virtual import VirtualClock, run_virtual
 
     start, end = parse_instant(at), parse_instant(until)
     if not context.settings.all_mailbox:
@@ -65,8 +65,9 @@ def _virtual(context: "Context", at: str, until: str, *, as_json: bool) -> None:
         raise OutboundError("clock.refused", "--at works only where every adapter is the mailbox", remedy)
     if end <= start:
         raise OutboundError("time.order", "--until is not after --at", "write a later time")
-    built = build(context.settings, context.database)
-    report = asyncio.run(run_virtual(built, at=start, until=end))
+    clock = VirtualClock(start)
+    built = build(context.settings, context.database, clock=clock)
+    report = asyncio.run(run_virtual(built, clock, until=end))
     index = built.write_mailbox_index()
     if as_json:
         print_json({"report": report, "index": str(index)})

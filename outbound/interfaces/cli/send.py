@@ -1,0 +1,119 @@
+"""``outbound send``: start a script rule for named customers, once per key."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from outbound.interfaces.cli.context import Context
+    from outbound.services.reports import RunReport
+    from outbound.services.sends import Recipient, SendReport
+
+_LISTED = 10
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def send(
+        rule: Annotated[str, typer.Argument(help="A rule with a script trigger.")],
+        key: Annotated[str, typer.Option(help="Names this occasion: the same key never reaches anybody twice.")],
+        customers: Annotated[Path | None, typer.Option(help="A file with one customer id per line.")] = None,
+        customer: Annotated[list[str] | None, typer.Option(help="One customer id; may be repeated.")] = None,
+        values: Annotated[list[str] | None, typer.Option("--data", help="name=value, the rule's arguments.")] = None,
+        dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say who would get what.")] = False,
+        extend: Annotated[bool, typer.Option("--extend", help="Add further customers to an earlier key.")] = False,
+        wait: Annotated[bool, typer.Option("--wait", help="Wait until the daemon has sent them.")] = False,
+        timeout: Annotated[float, typer.Option(help="With --wait: give up after so many seconds.")] = 600.0,
+        as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    ) -> None:
+        """Plan messages of RULE for the named customers; the daemon sends them."""
+        import getpass
+
+        from outbound.interfaces.cli.arguments import pairs
+        from outbound.interfaces.cli.context import open_context
+        from outbound.interfaces.cli.exits import EXIT_ERROR
+        from outbound.interfaces.cli.output import print_json
+        from outbound.services import sends
+
+        with open_context() as context:
+            report = sends.send(
+                context.database,
+                context.active(),
+                rule=rule,
+                recipients=_recipients(customers, customer),
+                arguments=pairs(values),
+                key=key,
+                dry_run=dry_run,
+                extend=extend,
+                by=getpass.getuser(),
+                now=context.now(),
+            )
+            run = _wait(context, report.run_id, timeout) if wait and not dry_run else None
+        if as_json:
+            print_json({"send": report, "run": run})
+        else:
+            _print(report)
+            if run is not None:
+                states = ", ".join(f"{state} {count:,}" for state, count in sorted(run.equation.states.items()))
+                typer.echo(f"run {report.run_id}: {states}")
+        if run is not None and run.equation.unfinished:
+            raise typer.Exit(EXIT_ERROR)
+
+
+def _recipients(file: Path | None, ids: list[str] | None) -> "list[Recipient]":
+    from outbound.interfaces.cli.exits import EXIT_USAGE
+    from outbound.services.sends import Recipient, read_recipients
+
+    if (file is None) == (not ids):
+        typer.echo("outbound send: name the customers with either --customers FILE or --customer ID", err=True)
+        raise typer.Exit(EXIT_USAGE)
+    return read_recipients(file) if file else [Recipient(customer_id=one) for one in ids or ()]
+
+
+def _wait(context: "Context", run_id: str, timeout: float) -> "RunReport":
+    """Look at the run until everything in it has come to rest: sent, ended, or held for a later hour."""
+    import time
+
+    from outbound.domain.errors import OutboundError
+    from outbound.services.reports import run_report
+    from outbound.services.status import status
+
+    deadline = time.monotonic() + timeout
+    while True:
+        with context.database.read() as connection:
+            run = run_report(connection, run_id, now=context.now())
+        if not run.equation.unfinished or time.monotonic() > deadline:
+            return run
+        if not status(context.database, now=context.now()).daemons:
+            message = f"run {run_id} is planned, but no daemon is running"
+            raise OutboundError("daemon.none", message, "start `outbound run`; the messages wait")
+        time.sleep(0.2)
+
+
+def _print(report: "SendReport") -> None:
+    counts = report.counts
+    channels = ", ".join(f"{name} {number:,}" for name, number in counts.channels.most_common())
+    cost = ", ".join(f"{currency} {amount:.2f}" for currency, amount in report.cost.items())
+    if report.dry_run:
+        typer.echo(f"{report.rows:,} rows: {counts.messages:,} would be sent{f' ({channels})' if channels else ''}")
+    else:
+        typer.echo(f"{counts.messages:,} new{f' ({channels})' if channels else ''}, {report.already:,} already sent to")
+    notes = [
+        *(f"{number:,} held by {reason}" for reason, number in counts.held.most_common()),
+        *(f"{number:,} skipped: {reason}" for reason, number in counts.skipped_by.most_common()),
+    ]
+    if report.missed:
+        notes.append(f"{report.missed:,} to whom `who` does not apply")
+    if report.repeated:
+        notes.append(f"{report.repeated:,} named more than once")
+    if report.unknown:
+        lines = ", ".join(str(r.line) if r.line else r.customer_id for r in report.unknown[:_LISTED])
+        more = ", ..." if len(report.unknown) > _LISTED else ""
+        notes.append(f"{len(report.unknown):,} unknown customers (line {lines}{more})")
+    for note in notes:
+        typer.echo(f"  {note}")
+    if cost:
+        typer.echo(f"  about {cost}")
