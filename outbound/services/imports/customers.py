@@ -1,7 +1,5 @@
 """Import customers: stream, check, stage, merge."""
 
-import hashlib
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,10 +9,10 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from outbound.domain.ids import new_id
 from outbound.domain.keyring import Keyring
 from outbound.domain.rule import Schema
 from outbound.engine.timing.zones import zone_source
+from outbound.services.imports.closing import closed, report_row
 from outbound.services.imports.consent_rows import ConsentReader
 from outbound.services.imports.drafts import DraftMaker
 from outbound.services.imports.mapping import PREFERENCES, RESERVED, CustomerMapping
@@ -43,6 +41,9 @@ class Options:
     progress: Progress | None = None
 
 
+DEFAULTS: Final = Options()
+
+
 def import_customers(
     database: Database,
     keyring: Keyring,
@@ -51,7 +52,7 @@ def import_customers(
     mapping: CustomerMapping,
     schema: Schema,
     now: datetime,
-    options: Options = Options(),
+    options: Options = DEFAULTS,
 ) -> ImportReport:
     """Import ``file`` as ``mapping`` says; the same file again changes nothing.
 
@@ -78,7 +79,7 @@ def import_customers(
                 applied=not options.dry_run,
             )
             if options.strict and remarks.refused:
-                return _closed(replace(report, applied=False), remarks, Counter())
+                return closed(replace(report, applied=False), remarks)
             return _merge(stage, report, mapping, remarks, consents, file=file, now=now)
 
 
@@ -118,36 +119,9 @@ def _merge(
             duplicates=duplicates,
             merged=merged,
         )
-        report = _closed(report, remarks, +counts)
+        report = closed(report, remarks, +counts)
         import_batches.record(connection, report_row(report, file, now))
     return report
-
-
-def report_row(report: ImportReport, file: Path, now: datetime) -> dict[str, Any]:
-    """The row of ``import_batch``: which file it was, and its sums."""
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    names = ("rows", "new", "changed", "unchanged", "duplicates", "merged", "refused", "warnings", "unreachable")
-    counts = {name: getattr(report, name) for name in names} | {"consents": dict(report.consents)}
-    return {
-        "id": new_id(now),
-        "kind": report.kind,
-        "file": report.file,
-        "file_hash": digest,
-        "at": now,
-        "counts": counts,
-    }
-
-
-def _closed(report: ImportReport, remarks: Remarks, consents: Counter[str]) -> ImportReport:
-    return replace(
-        report,
-        refused=remarks.refused,
-        warnings=remarks.warnings,
-        reasons=dict(remarks.reasons.most_common()),
-        samples=tuple(remarks.samples),
-        consents=dict(consents),
-    )
 
 
 def _stage_batch(

@@ -1,0 +1,21 @@
+"""A progress bar on a terminal, silence anywhere else."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[Callable[[int], None] | None]:
+    """A function that is told how many bytes of ``file`` were read, or None when nobody is watching."""
+    if not sys.stderr.isatty() or not file.is_file():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(file.name, total=file.stat().st_size)
+        yield lambda position: bar.update(task, completed=position)
