@@ -58,8 +58,8 @@ class Row:
         """Whether this line speaks about the signal."""
         return (
             stage in self.stages
-            and re.fullmatch(self.code, code) is not None
-            and re.fullmatch(self.detail, detail) is not None
+            and re.fullmatch(self.code, code, re.DOTALL) is not None
+            and re.fullmatch(self.detail, detail, re.DOTALL) is not None
         )
 
 

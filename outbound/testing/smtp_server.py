@@ -6,6 +6,7 @@ As a program: ``python -m outbound.testing.smtp_server --port 0 --ledger FILE [-
 
 import argparse
 import asyncio
+import os
 import ssl
 import sys
 from collections.abc import Iterable, Mapping
@@ -76,6 +77,12 @@ class SmtpServer:
     def connections(self) -> int:
         """How many connections were made so far."""
         return int(self._order(count=True)["connections"])
+
+    def forget(self) -> None:
+        """Empty the ledger and the kept messages."""
+        os.truncate(self.ledger, 0)
+        for file in self.kept.glob("*"):
+            file.unlink()
 
     def accepted(self) -> list[Accepted]:
         """What the ledger holds."""

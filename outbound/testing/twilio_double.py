@@ -9,6 +9,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import os
 import re
 import sys
 import time
@@ -78,6 +79,10 @@ class TwilioDouble:
         if self._process is None:
             raise RuntimeError("the double is not running: use it as a context manager")
         self._process.order(modes=list(modes))
+
+    def forget(self) -> None:
+        """Empty the ledger."""
+        os.truncate(self.ledger, 0)
 
     def accepted(self) -> list[Accepted]:
         """What the ledger holds."""

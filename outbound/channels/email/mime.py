@@ -78,7 +78,8 @@ def _multipart(role: str, message_id: str, parts: tuple[bytes, ...]) -> tuple[by
             break
         seed += "+"
     opening = b"--" + boundary + b"\r\n"
-    return boundary, b"".join(opening + part for part in parts) + b"--" + boundary + b"--\r\n"
+    # The line end before a boundary belongs to the boundary (RFC 2046 5.1.1), so each part gets one of its own.
+    return boundary, b"".join(opening + part + b"\r\n" for part in parts) + b"--" + boundary + b"--\r\n"
 
 
 def _part(subtype: str, text: str) -> bytes:
@@ -88,7 +89,7 @@ def _part(subtype: str, text: str) -> bytes:
 
 
 def _body(text: str) -> tuple[bytes, bytes]:
-    """Transfer encoding and bytes of one text, line ends made CRLF, ending in one."""
+    """Transfer encoding and bytes of one text, line ends made CRLF and nothing else changed."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     try:
@@ -97,13 +98,12 @@ def _body(text: str) -> tuple[bytes, bytes]:
         raise MailRefusedError("mail.text", "the body holds half a character (a lone surrogate)") from None
     if text.isascii():
         if "\0" not in text and not _has_long_line(octets):
-            return b"7bit", octets if octets.endswith(b"\r\n") else octets + b"\r\n"
+            return b"7bit", octets
     elif (len(octets) - len(text)) * _BASE64_SHARE > len(octets):
         return b"base64", _base64(octets)
     encoded = binascii.b2a_qp(octets, istext=True, quotetabs=False)
-    if b"\r\n" not in octets:
-        encoded = encoded.replace(b"=\n", b"=\r\n")
-    return b"quoted-printable", encoded + (b"" if encoded.endswith(b"\r\n") else b"\r\n")
+    # It breaks lines the way the first line of the text ends; a single line gives it no hint.
+    return b"quoted-printable", encoded if b"\r\n" in octets else encoded.replace(b"=\n", b"=\r\n")
 
 
 def _has_long_line(octets: bytes) -> bool:

@@ -42,8 +42,6 @@ class SmtpAdapter:
         if not _is_clean(parcel.payload):
             return smtp_outcome(code=554, text="5.6.0 the payload holds bare line ends or NUL", stage=Stage.MAIL)
         secrets = (*self._settings.secrets, parcel.address, recipient, *_local_word(recipient))
-        if self._pool.closed:
-            return smtp_outcome(code=None, text="the adapter is closed", stage=Stage.CONNECT)
         fresh = False
         while True:
             try:
@@ -66,7 +64,7 @@ class SmtpAdapter:
             fresh = True  # a connection the server had already closed says nothing about the message
 
     async def close(self) -> None:
-        """Close the connections. Safe to call twice; deliveries afterwards answer not_sent."""
+        """Close the connections. Safe to call twice; a later delivery connects anew."""
         await self._pool.close()
 
     def _sender(self, parcel: Parcel) -> str:

@@ -50,11 +50,11 @@ class SmtpConnection:
         self.reached_server = False
 
     @classmethod
-    async def open(cls, settings: SmtpSettings, context: ssl.SSLContext | None) -> "SmtpConnection":
+    async def open(cls, settings: SmtpSettings, context: ssl.SSLContext | None, helo_name: str) -> "SmtpConnection":
         """Connect, say hello, encrypt, authenticate. Raises Refusal for whatever stops it."""
         client = aiosmtplib.SMTP(
             hostname=settings.host,
-            local_hostname=settings.helo_name,
+            local_hostname=helo_name,
             use_tls=settings.tls is Tls.IMPLICIT,
             start_tls=False,
             tls_context=context,
@@ -117,12 +117,17 @@ class SmtpConnection:
         return await self._hand_over(payload, handover, secrets)
 
     async def _hand_over(self, payload: bytes, handover: Handover, secrets: Sequence[str]) -> Outcome:
-        stage = Stage.BODY
         try:
-            if not await handover():
-                # After 354 there is no way back but to leave: without the dot nothing is delivered (RFC 5321 4.1.1.4).
-                self.abort()
-                return _local("handover refused: the lease is lost", stage)
+            is_mine = await handover()
+        except BaseException:
+            self.abort()
+            raise
+        stage = Stage.BODY
+        if not is_mine:
+            # After 354 there is no way back but to leave: without the dot nothing is delivered (RFC 5321 4.1.1.4).
+            self.abort()
+            return _local("handover refused: the lease is lost", stage)
+        try:
             wire = _dot_stuffed(payload)
             at = 0
             while len(wire) - at > _CHUNK:
@@ -138,7 +143,7 @@ class SmtpConnection:
         except (aiosmtplib.SMTPException, OSError, RuntimeError) as problem:
             self.abort()
             return _failure(problem, stage, secrets)
-        except BaseException:
+        except asyncio.CancelledError:
             self.abort()
             raise
         await self._recover(reply.code, stage)

@@ -34,10 +34,11 @@ class SmtpTimeouts:
 class SmtpSettings:
     """One SMTP account. Times in seconds.
 
-    ``sender`` is the envelope sender where a parcel names none; empty takes the address in From. ``ca_file``
-    adds a private authority; certificates are always checked unless ``verify`` is off. ``pool_size`` is also
-    how many messages are in flight at once. A connection idle longer than ``probe_after`` is asked (NOOP)
-    before it is used again; one older than ``max_age`` or past ``max_messages`` is replaced.
+    ``helo_name`` is what we call ourselves in EHLO; empty takes this machine's name. ``sender`` is the
+    envelope sender where a parcel names none; empty takes the address in From. ``ca_file`` adds a private
+    authority; certificates are always checked unless ``verify`` is off. ``pool_size`` is also how many
+    messages are in flight at once. A connection idle longer than ``probe_after`` is asked (NOOP) before it is
+    used again; one idle longer than ``max_idle``, older than ``max_age`` or past ``max_messages`` is replaced.
     """
 
     host: str
@@ -47,7 +48,7 @@ class SmtpSettings:
     tls: Tls = Tls.REQUIRED
     verify: bool = True
     ca_file: Path | None = None
-    helo_name: str = "localhost"
+    helo_name: str = ""
     sender: str = ""
     timeouts: SmtpTimeouts = SmtpTimeouts()
     pool_size: int = 10

@@ -42,7 +42,6 @@ class MailboxAdapter:
         self._folder = folder
         self._pack = pack
         self._clock = clock
-        self._closed = False
 
     def pack(self, rendered: Rendered, envelope: EmailEnvelope | None) -> bytes:
         """The payload exactly as the real channel would send it. Raises what that channel's packing raises."""
@@ -50,8 +49,6 @@ class MailboxAdapter:
 
     async def deliver(self, parcel: Parcel, handover: Handover) -> Outcome:
         """Write one file. A full disk or a missing right is not_sent: the file is there whole or not at all."""
-        if self._closed:
-            return Outcome(kind=OutcomeKind.NOT_SENT, text="the adapter is closed")
         if not await handover():
             return Outcome(kind=OutcomeKind.NOT_SENT, text="handover refused: the lease is lost")
         about = About(
@@ -69,5 +66,4 @@ class MailboxAdapter:
         return Outcome(kind=OutcomeKind.ACCEPTED, text="stored", provider_ref=file_name(parcel.reference))
 
     async def close(self) -> None:
-        """Nothing to release; deliveries afterwards answer not_sent. Safe to call twice."""
-        self._closed = True
+        """Nothing to release."""

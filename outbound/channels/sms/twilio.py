@@ -60,7 +60,6 @@ class TwilioAdapter:
         self._settings = settings
         self._client: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
 
     def pack(self, rendered: Rendered, envelope: EmailEnvelope | None) -> bytes:
         """The text as UTF-8. Raises OutboundError where it is no text."""
@@ -71,8 +70,6 @@ class TwilioAdapter:
         words = parcel.payload.decode("utf-8")
         settings = self._settings
         secrets = (settings.auth_token, settings.account_sid, settings.key_sid, parcel.address, words)
-        if self._closed:
-            return twilio_outcome(status=None, error="", text="the adapter is closed", stage=Stage.CONNECT)
         fields = self._fields(parcel, words)
         if "from_" not in fields and "messaging_service_sid" not in fields:
             return twilio_outcome(
@@ -98,8 +95,7 @@ class TwilioAdapter:
         return Outcome(kind=OutcomeKind.ACCEPTED, code=noted.status, text=str(made.status), provider_ref=made.sid)
 
     async def close(self) -> None:
-        """Close the connections. Safe to call twice; deliveries afterwards answer not_sent."""
-        self._closed = True
+        """Close the connections. Safe to call twice; a later delivery connects anew."""
         client, self._client = self._client, None
         if client is not None and self._loop is asyncio.get_running_loop():
             await client.http_client.close()
