@@ -17,6 +17,7 @@ from outbound.domain.condition import (
 )
 from outbound.domain.durations import Duration
 from outbound.domain.source import Span
+from outbound.engine.conditions.codes import Code
 from outbound.engine.conditions.names import Here, Names, Operand
 from outbound.engine.conditions.reading import Reading
 from outbound.engine.conditions.scope import did_you_mean
@@ -66,7 +67,7 @@ def check_call(checks: Checks, nodes: "list[Node]", here: Here, span: Span) -> C
         hint = f"did you mean {other}?" if other else did_you_mean(name, _FUNCTIONS)
         hint = hint or f"there are {', '.join(sorted(_FUNCTIONS))}"
         checks.reading.report(
-            checks.reading.span_of(nodes[0]), "condition_syntax", f"there is no function '{name}'", hint
+            checks.reading.span_of(nodes[0]), Code.CONDITION_SYNTAX, f"there is no function '{name}'", hint
         )
         return None
     return check(checks, name, arguments, here, span)
@@ -83,7 +84,7 @@ def _days(checks: Checks, name: str, arguments: "list[Node]", here: Here, span: 
         return None
     if path.type is not ValueType.DATE:
         message = f"{name}() needs a date; {value_text(path)} is {type_word(path.type)}"
-        checks.reading.report(path.span, "condition_type", message)
+        checks.reading.report(path.span, Code.CONDITION_TYPE, message)
         return None
     return Operand(DaysUntil(path, span) if name == "days_until" else DaysSince(path, span))
 
@@ -91,13 +92,13 @@ def _days(checks: Checks, name: str, arguments: "list[Node]", here: Here, span: 
 def _one_path(checks: Checks, name: str, arguments: "list[Node]", here: Here, span: Span) -> Path | None:
     if len(arguments) == 1 and _kind(arguments[0]) == "NAME":
         return checks.names.path(arguments[0], here)  # type: ignore[arg-type]  # NAME is a token
-    checks.reading.report(span, "condition_syntax", f"{name}() takes one path", f"write {name}(customer.x)")
+    checks.reading.report(span, Code.CONDITION_SYNTAX, f"{name}() takes one path", f"write {name}(customer.x)")
     return None
 
 
 def _lower(checks: Checks, name: str, arguments: "list[Node]", here: Here, span: Span) -> Operand | None:
     if len(arguments) != 1 or _kind(arguments[0]) in _OPTIONS:
-        checks.reading.report(span, "condition_syntax", f"{name}() takes one value", "write lower(customer.x)")
+        checks.reading.report(span, Code.CONDITION_SYNTAX, f"{name}() takes one value", "write lower(customer.x)")
         return None
     operand = checks.value(arguments[0], here.deeper())
     if operand is None:
@@ -105,7 +106,7 @@ def _lower(checks: Checks, name: str, arguments: "list[Node]", here: Here, span:
     kind = value_type(operand.value)
     if kind not in {ValueType.STRING, ValueType.ENUM}:
         message = f"lower() needs text; {value_text(operand.value)} is {type_word(kind)}"
-        checks.reading.report(operand.value.span, "condition_type", message)
+        checks.reading.report(operand.value.span, Code.CONDITION_TYPE, message)
         return None
     return Operand(Lower(operand.value, span))
 
@@ -115,10 +116,10 @@ def _event_call(
 ) -> Condition | Operand | None:
     report = checks.reading.report
     if here.in_where:
-        report(span, "condition_type", f"{name}() cannot stand after where", "join it outside with and")
+        report(span, Code.CONDITION_TYPE, f"{name}() cannot stand after where", "join it outside with and")
         return None
     if not arguments or _kind(arguments[0]) != "NAME":
-        report(span, "condition_syntax", f"{name}() starts with an event", f"write {name}(order.placed, within 30d)")
+        report(span, Code.CONDITION_SYNTAX, f"{name}() starts with an event", f"write {name}(order.placed, within 30d)")
         return None
     event = checks.names.event_name(arguments[0])  # type: ignore[arg-type]  # NAME is a token
     options = _event_options(checks, name, arguments[1:])
@@ -148,23 +149,23 @@ def _event_options(checks: Checks, name: str, arguments: "list[Node]") -> "dict[
         inner = getattr(argument, "children", [None])[0]
         if option not in _OPTIONS:
             hint = "write where before a condition, within before a duration"
-            report(span, "condition_syntax", f"{name}() takes where, within and since after the event", hint)
+            report(span, Code.CONDITION_SYNTAX, f"{name}() takes where, within and since after the event", hint)
         elif option in options:
-            report(span, "condition_syntax", f"'{option}' is written twice", "each option stands once")
+            report(span, Code.CONDITION_SYNTAX, f"'{option}' is written twice", "each option stands once")
         elif option != "since":
             options[option] = inner
             continue
         elif str(inner) == "entry":
-            report(span, "needs_journey", "'since entry' needs a journey", "write within 30d")
+            report(span, Code.NEEDS_JOURNEY, "'since entry' needs a journey", "write within 30d")
         else:
-            report(span, "condition_syntax", f"'since {inner}' means nothing", "write since entry, or within 30d")
+            report(span, Code.CONDITION_SYNTAX, f"'since {inner}' means nothing", "write since entry, or within 30d")
         failed = True
     return None if failed else options
 
 
 def _status(checks: Checks, name: str, _arguments: "list[Node]", _here: Here, span: Span) -> None:
     hint = "only the steps and exits of a journey can look at other steps"
-    checks.reading.report(span, "needs_journey", f"{name}() needs a journey", hint)
+    checks.reading.report(span, Code.NEEDS_JOURNEY, f"{name}() needs a journey", hint)
 
 
 _OPTIONS = frozenset({"where", "within", "since"})

@@ -4,6 +4,7 @@
 SQL and explained without further checks.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from outbound.domain.condition import (
@@ -23,6 +24,7 @@ from outbound.domain.condition import (
 from outbound.domain.source import Problem, Severity, Span
 from outbound.engine.conditions.advice import advise
 from outbound.engine.conditions.calls import CONDITION_CALLS, VALUE_CALLS, check_call
+from outbound.engine.conditions.codes import Code
 from outbound.engine.conditions.grammar import ConditionSyntaxError, parse
 from outbound.engine.conditions.names import Here, Names, Operand
 from outbound.engine.conditions.reading import Reading
@@ -58,10 +60,10 @@ def compile_clause(text: str, *, span: Span, scope: Scope) -> tuple[Clause | Non
     try:
         condition = Checker(reading, scope).condition(parse(text), Here(0, scope.event))
     except ConditionSyntaxError as error:
-        reading.report(reading.at(error.mark), "condition_syntax", error.message, error.suggestion)
+        reading.report(reading.at(error.mark), Code.CONDITION_SYNTAX, error.message, error.suggestion)
     except _TooDeepError as error:
         message = f"the condition nests deeper than {MAX_DEPTH} levels"
-        reading.report(error.span, "condition_size", message, "move parts of it into segments")
+        reading.report(error.span, Code.CONDITION_SIZE, message, "move parts of it into segments")
     if condition is not None:
         parts, levels = parts_of(condition)
         if parts > MAX_PARTS or levels > MAX_LEVELS:
@@ -69,7 +71,7 @@ def compile_clause(text: str, *, span: Span, scope: Scope) -> tuple[Clause | Non
                 f"with its segments the condition has {parts:,} parts on {levels} levels, "
                 f"at most {MAX_PARTS} on {MAX_LEVELS} are allowed"
             )
-            reading.report(span, "condition_size", message, "put the answer into a customer attribute")
+            reading.report(span, Code.CONDITION_SIZE, message, "put the answer into a customer attribute")
     if condition is None or any(problem.severity is Severity.ERROR for problem in reading.problems):
         return None, reading.problems
     advise(condition, reading, scope)
@@ -88,7 +90,7 @@ class Checker:
         """The condition a node stands for, or None (reported)."""
         span = self.reading.span_of(node)
         if here.depth > MAX_DEPTH:
-            raise _TooDeepError(span)
+            raise _TooDeepError(replace(span, width=1))
         match _kind(node):
             case "and_" | "or_" as kind:
                 return self._junction(kind, _children(node), here, span)
@@ -112,7 +114,7 @@ class Checker:
         """The value a node stands for, or None (reported)."""
         span = self.reading.span_of(node)
         if here.depth > MAX_DEPTH:
-            raise _TooDeepError(span)
+            raise _TooDeepError(replace(span, width=1))
         match _kind(node):
             case "default":
                 return self._default(_children(node), here, span)
@@ -122,7 +124,7 @@ class Checker:
             case "call":
                 name = str(_children(node)[0])
                 hint = "write count(...)" if name == "happened" else f"write {name}(...) alone, or not {name}(...)"
-                self.reading.report(span, "condition_type", f"{name}() is true or false and is not compared", hint)
+                self.reading.report(span, Code.CONDITION_TYPE, f"{name}() is true or false and is not compared", hint)
                 return None
             case "TEXT" | "NUMBER" | "DATE" | "DURATION":
                 literal = self.reading.literal(_token(node))
@@ -132,12 +134,12 @@ class Checker:
                 if named is None or isinstance(named, Operand):
                     return named
                 hint = f"write {node} alone, or not {node}"
-                self.reading.report(span, "condition_type", f"{node} is true or false and is not compared", hint)
+                self.reading.report(span, Code.CONDITION_TYPE, f"{node} is true or false and is not compared", hint)
                 return None
             case _:
                 self.reading.report(
                     span,
-                    "condition_type",
+                    Code.CONDITION_TYPE,
                     "a condition stands where a value is expected",
                     "join conditions with and, or",
                 )
@@ -173,7 +175,7 @@ class Checker:
             hint = f"compare it: {text} >= 1"
         else:
             hint = f"compare it: {text} == '{operand.members[0] if operand.members else '...'}'"
-        self.reading.report(span, "condition_type", f"{text} is {type_word(kind)}, not true or false", hint)
+        self.reading.report(span, Code.CONDITION_TYPE, f"{text} is {type_word(kind)}, not true or false", hint)
         return None
 
     def _compare(self, nodes: "list[Node]", here: Here, span: Span) -> Condition | None:
@@ -186,7 +188,7 @@ class Checker:
         if op not in {"==", "!="} and kind not in _ORDERED:
             subject = right.value if isinstance(left.value, Literal) else left.value
             message = f"{op} needs numbers or dates; {value_text(subject)} is {type_word(kind)}"
-            self.reading.report(span, "condition_type", message, "compare with == or !=")
+            self.reading.report(span, Code.CONDITION_TYPE, message, "compare with == or !=")
             return None
         if not (self._member(left, right) and self._member(right, left)):
             return None
@@ -197,7 +199,7 @@ class Checker:
         options: list[Literal] = []
         if not _children(nodes[1]):
             self.reading.report(
-                self.reading.span_of(nodes[1]), "condition_value", "the list is empty", "write in ['a', 'b']"
+                self.reading.span_of(nodes[1]), Code.CONDITION_VALUE, "the list is empty", "write in ['a', 'b']"
             )
             return None
         failed = subject is None
@@ -208,7 +210,7 @@ class Checker:
             elif not isinstance(option.value, Literal):
                 self.reading.report(
                     self.reading.span_of(node),
-                    "condition_type",
+                    Code.CONDITION_TYPE,
                     f"a list holds plain values, not {value_text(option.value)}",
                     "compare with == and join with or",
                 )
@@ -240,7 +242,7 @@ class Checker:
         if comparable(left.value, right.value):
             return True
         span, message, hint = mismatch(left.value, right.value)
-        self.reading.report(span, "condition_type", message, hint)
+        self.reading.report(span, Code.CONDITION_TYPE, message, hint)
         return False
 
     def _member(self, subject: Operand, literal: Operand) -> bool:
@@ -249,7 +251,7 @@ class Checker:
             return True
         word = str(literal.value.value)
         message = f"{value_text(literal.value)} is not a value of {subject.of} ({', '.join(subject.members)})"
-        self.reading.report(literal.value.span, "unknown_value", message, _near_member(word, subject.members))
+        self.reading.report(literal.value.span, Code.UNKNOWN_VALUE, message, _near_member(word, subject.members))
         return False
 
 

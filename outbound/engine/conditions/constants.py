@@ -23,6 +23,7 @@ from outbound.domain.condition import (
 )
 from outbound.domain.lowercase import lower
 from outbound.domain.source import Span
+from outbound.engine.conditions.codes import Code
 from outbound.engine.conditions.contradictions import contradiction, tautology
 from outbound.engine.conditions.reading import Reading
 from outbound.engine.conditions.scope import Scope
@@ -200,4 +201,4 @@ def _verdict(holds: object) -> str:
 
 
 def _say(reading: Reading, span: Span, message: str, hint: str) -> None:
-    reading.warn(span, "constant_part", message, hint)
+    reading.warn(span, Code.CONSTANT_PART, message, hint)

@@ -26,6 +26,7 @@ from outbound.domain.condition import (
     Value,
 )
 from outbound.domain.source import Span
+from outbound.engine.conditions.codes import Code
 from outbound.engine.conditions.reading import Reading
 from outbound.engine.conditions.text import value_text
 
@@ -149,4 +150,4 @@ def _exposed(value: Value) -> list[tuple[Path, bool]]:
 
 def _say(reading: Reading, span: Span, message: str, hint: str) -> None:
     if all(problem.message != message for problem in reading.problems):  # once per attribute is enough
-        reading.warn(span, "may_be_missing", message, hint)
+        reading.warn(span, Code.MAY_BE_MISSING, message, hint)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from outbound.domain.condition import And, Condition, InSegment, Literal, Path, Root, Value
 from outbound.domain.rule import Field
 from outbound.domain.source import Span
+from outbound.engine.conditions.codes import Code
 from outbound.engine.conditions.grammar import JOINING, misplaced
 from outbound.engine.conditions.reading import Reading
 from outbound.engine.conditions.scope import Scope, did_you_mean, path_of
@@ -70,7 +71,7 @@ class Names:
         if found is not None:
             self._reading.report(
                 self._reading.span_of(token),
-                "condition_type",
+                Code.CONDITION_TYPE,
                 f"'{token}' is not a path",
                 "write customer.x or event.x",
             )
@@ -83,7 +84,7 @@ class Names:
             return str(token)
         self._reading.report(
             self._reading.span_of(token),
-            "unknown_event",
+            Code.UNKNOWN_EVENT,
             f"event '{token}' is not in rules/schema.yaml",
             did_you_mean(str(token), events),
         )
@@ -93,20 +94,20 @@ class Names:
         declared = self._scope.customer_field(name)
         if declared is None:
             hint = did_you_mean(name, self._scope.customer_names(), "customer.")
-            self._reading.report(span, "unknown_attribute", f"'{text}' is not in rules/schema.yaml", hint)
+            self._reading.report(span, Code.UNKNOWN_ATTRIBUTE, f"'{text}' is not in rules/schema.yaml", hint)
             return None
         return _operand(Root.CUSTOMER, name, declared, span)
 
     def _event(self, text: str, name: str, span: Span, here: Here) -> Operand | None:
         if here.event is None:
             hint = "event.x stands in the if of an event rule, or after where"
-            self._reading.report(span, "unknown_attribute", f"'{text}' has no event to look at", hint)
+            self._reading.report(span, Code.UNKNOWN_ATTRIBUTE, f"'{text}' has no event to look at", hint)
             return None
         fields = self._scope.schema.events.get(here.event)
         if fields is None or name not in fields:
             hint = did_you_mean(name, fields or (), "event.")
             message = f"'{text}' is not a field of {here.event} in rules/schema.yaml"
-            self._reading.report(span, "unknown_attribute", message, hint)
+            self._reading.report(span, Code.UNKNOWN_ATTRIBUTE, message, hint)
             return None
         return _operand(Root.EVENT, name, fields[name], span)
 
@@ -114,13 +115,13 @@ class Names:
         clauses = self._scope.segments.get(name)
         if clauses is None:
             hint = did_you_mean(name, self._scope.segments, "segment.")
-            self._reading.report(span, "unknown_segment", f"segment '{name}' is not in rules/segments.yaml", hint)
+            self._reading.report(span, Code.UNKNOWN_SEGMENT, f"segment '{name}' is not in rules/segments.yaml", hint)
             return None
         if not clauses:
             return None  # the segment itself does not compile, which is reported where it stands
         if here.in_where:
             hint = "join it outside: happened(...) and segment.x"
-            self._reading.report(span, "condition_type", "a segment cannot stand after where", hint)
+            self._reading.report(span, Code.CONDITION_TYPE, "a segment cannot stand after where", hint)
             return None
         parts = tuple(clause.condition for clause in clauses)
         return InSegment(name, parts[0] if len(parts) == 1 else And(parts, span), span)
@@ -152,7 +153,7 @@ class Names:
             hint = near.replace("?", f".{rest}?") if near else "paths start with customer., event. or segment."
         else:
             hint = did_you_mean(text, scope.customer_names(), "customer.") or f"write text in single quotes: '{text}'"
-        self._reading.report(span, "unknown_attribute", message, hint)
+        self._reading.report(span, Code.UNKNOWN_ATTRIBUTE, message, hint)
 
 
 def _operand(root: Root, name: str, declared: Field, span: Span) -> Operand:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from outbound.domain.condition import Literal
 from outbound.domain.durations import Duration, DurationUnit
 from outbound.domain.source import Problem, Severity, Span
+from outbound.engine.conditions.codes import Code
 from outbound.engine.conditions.grammar import Mark
 from outbound.engine.conditions.scope import did_you_mean
 
@@ -50,11 +51,11 @@ class Reading:
         """The span of a node of the parse tree."""
         return self.at(mark_of(node))
 
-    def report(self, span: Span, code: str, message: str, suggestion: str = "") -> None:
+    def report(self, span: Span, code: Code, message: str, suggestion: str = "") -> None:
         """Note an error."""
         self.problems.append(Problem(span=span, message=message, code=code, suggestion=suggestion))
 
-    def warn(self, span: Span, code: str, message: str, suggestion: str = "") -> None:
+    def warn(self, span: Span, code: Code, message: str, suggestion: str = "") -> None:
         """Note a warning."""
         problem = Problem(span=span, message=message, code=code, suggestion=suggestion, severity=Severity.WARNING)
         self.problems.append(problem)
@@ -74,14 +75,14 @@ class Reading:
                 unit = text.lstrip("-0123456789.")
                 suggestion = f"write {text.removesuffix(unit)}" if unit in set(DurationUnit) else ""
                 self.report(
-                    span, "condition_type", f"{text} is not a value; durations stand only after within", suggestion
+                    span, Code.CONDITION_TYPE, f"{text} is not a value; durations stand only after within", suggestion
                 )
                 return None
 
     def _number(self, text: str, span: Span) -> Literal | None:
         if sum(character.isdigit() for character in text) > MAX_DIGITS:
             self.report(
-                span, "condition_value", f"{text} has more than {MAX_DIGITS} digits", "write an id in single quotes"
+                span, Code.CONDITION_VALUE, f"{text} has more than {MAX_DIGITS} digits", "write an id in single quotes"
             )
             return None
         return Literal(float(text) if "." in text else int(text), span)
@@ -91,10 +92,12 @@ class Reading:
             year, month, day = (int(part) for part in text.split("-"))
             value = date(year, month, day)
         except ValueError:
-            self.report(span, "condition_value", f"{text} is not a day of the calendar", "write dates as 2026-12-31")
+            self.report(span, Code.CONDITION_VALUE, f"{text} is not a day of the calendar", "write dates as 2026-12-31")
             return None
         if value.isoformat() != text:
-            self.report(span, "condition_value", f"{text} is not how a date is written", f"write {value.isoformat()}")
+            self.report(
+                span, Code.CONDITION_VALUE, f"{text} is not how a date is written", f"write {value.isoformat()}"
+            )
             return None
         return Literal(value, span)
 
@@ -103,22 +106,22 @@ class Reading:
         span = self.span_of(node)
         text = str(node) if getattr(node, "type", "") in {"DURATION", "NUMBER"} else ""
         if not text:
-            self.report(span, "condition_value", "within needs a duration", "write within 7d")
+            self.report(span, Code.CONDITION_VALUE, "within needs a duration", "write within 7d")
             return None
         digits = text.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
         unit = next((unit for unit in _UNITS if unit == text[len(digits) :]), None)
         if unit is None:
             suggestion = _unit_hint(digits, text[len(digits) :])
-            self.report(span, "condition_value", f"'{text}' is not a duration", suggestion)
+            self.report(span, Code.CONDITION_VALUE, f"'{text}' is not a duration", suggestion)
             return None
         if not digits.isdecimal() or int(digits) == 0:
             self.report(
-                span, "condition_value", f"'{text}' is not a window", "write a whole number above 0, such as 7d"
+                span, Code.CONDITION_VALUE, f"'{text}' is not a window", "write a whole number above 0, such as 7d"
             )
             return None
         duration = Duration(int(digits), unit)
         if _days(duration) > _LONGEST_DAYS:
-            self.report(span, "condition_value", f"{text} is longer than 100 years", "leave within out to mean ever")
+            self.report(span, Code.CONDITION_VALUE, f"{text} is longer than 100 years", "leave within out to mean ever")
             return None
         return duration
 

@@ -62,6 +62,8 @@ def explain_syntax(text: str, error: UnexpectedInput) -> ConditionSyntaxError:
     position: int | None = getattr(error, "pos_in_stream", None)  # lark declares it without a type
     if position is None or _at_end(error):
         return _too_early(text)
+    if text[position - 1 : position + 1] == "<>":
+        position -= 1  # the first half is an operator of its own
     rest = text[position:]
     found = _found(rest)
     return (
@@ -138,24 +140,26 @@ def _word(position: int, found: str) -> ConditionSyntaxError | None:
 
 def _sequence(text: str, position: int, found: str, error: UnexpectedInput) -> ConditionSyntaxError:
     mark = Mark(position, len(found))
+    shown = found if found.startswith("'") else f"'{found}'"
     before = text[:position].strip()
     expected = set(error.expected) if isinstance(error, UnexpectedToken) else set()
     if found in _OPERATORS and "AND" in expected:
         return ConditionSyntaxError(mark, "comparisons cannot be chained", "write a < b and b < c")
     if not before:
-        return ConditionSyntaxError(mark, f"a condition cannot start with '{found}'", "start with customer.x")
+        return ConditionSyntaxError(mark, f"a condition cannot start with {shown}", "start with customer.x")
     last = list(_TOKEN.finditer(before))[-1].group()
+    opened = _open_bracket(before)
+    if opened is not None and before[opened] == "[" and "COMMA" in expected:
+        return ConditionSyntaxError(mark, f"a list has commas between its values, not {shown}", "add a comma")
     if last in JOINING and "AND" in expected:
         start = before.rindex(last)
         return ConditionSyntaxError(Mark(start, len(last)), misplaced(last), "a value is missing before it")
     if "AND" in expected or "OP" in expected:
-        message = f"'{found}' does not follow what stands before it"
+        message = f"{shown} does not follow what stands before it"
         return ConditionSyntaxError(mark, message, "join conditions with and, or")
     if expected == {"LSQB"}:
         return ConditionSyntaxError(mark, "'in' needs a list", "write in ['a', 'b']")
     if last == "," and found in _CLOSING:
         return ConditionSyntaxError(mark, f"a value is missing before '{found}'", "remove the comma")
-    if expected == {"COMMA", "RSQB"}:
-        return ConditionSyntaxError(mark, f"a list has commas between its values, not '{found}'", "add a comma")
-    message = f"'{found}' cannot follow '{last}'"
+    message = f"{shown} cannot follow '{last}'"
     return ConditionSyntaxError(mark, message, "a value is missing between them")

@@ -36,7 +36,9 @@ def mismatch(left: Value, right: Value) -> tuple[Span, str, str]:
 
 def _rewrite(constant: Literal, wanted: ValueType) -> str:
     value = constant.value
-    if _plain(wanted) is ValueType.STRING:
+    if wanted is ValueType.ENUM:
+        return "write one of its values in quotes"
+    if wanted is ValueType.STRING:
         return f"write '{literal_text(value)}'"
     if isinstance(value, str):
         if wanted is ValueType.DATE and _is_date(value):
