@@ -1,0 +1,36 @@
+"""The problem codes of templates: short, stable, each explained in docs/templates.md."""
+
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """What is wrong with a template, in one word. Tools and tests rely on these; sentences may improve."""
+
+    MISSING_FILE = "template-missing-file"
+    UNKNOWN_FILE = "template-unknown-file"
+    ENCODING = "template-encoding"
+    TOO_LARGE = "template-too-large"
+    SYNTAX = "template-syntax"
+    NOT_ALLOWED = "template-not-allowed"
+    UNKNOWN_NAME = "template-unknown-name"
+    UNDECLARED = "template-undeclared"
+    UNKNOWN_FILTER = "template-unknown-filter"
+    UNUSED_CONTEXT = "template-unused-context"
+    MANIFEST = "template-manifest"
+    SUBJECT = "template-subject"
+    LANGUAGE = "template-language"
+    SAMPLE = "template-sample"
+    RENDER = "template-render"
+    MARKUP = "template-markup"
+    UNKNOWN_TAG = "template-unknown-tag"
+    STATEMENT_IN_TAG = "template-statement-in-tag"
+    STATEMENT_NESTING = "template-statement-nesting"
+    MISSING_ALT = "template-missing-alt"
+    MISSING_LINK = "template-missing-link"
+    UNKNOWN_ASSET = "template-unknown-asset"
+    UNSUBSCRIBE = "template-unsubscribe"
+    POSTAL_ADDRESS = "template-postal-address"
+    SMS_PARTS = "template-sms-parts"
+    SMS_UNICODE = "template-sms-unicode"
+    CLIPPED = "template-clipped"
+    ATTACHMENT = "template-attachment"

@@ -1,0 +1,125 @@
+"""Dates, times, amounts and numbers as a reader of one language writes them (CLDR through Babel)."""
+
+import math
+import re
+from collections.abc import Callable
+from datetime import date, datetime, time
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+from babel import Locale
+from babel.dates import format_date, format_time
+from babel.numbers import format_currency, format_decimal
+from jinja2 import Undefined
+
+_CACHED = 4096
+_LONGEST_URL = 2000
+_LARGEST_AMOUNT = 1e15
+_STYLES = ("short", "medium", "long", "full")
+_PATTERN = re.compile(r"[EdMLyQ .,/'a-z-]{1,30}")
+_SCHEMES = ("https", "http", "mailto", "tel")
+_SPACES = str.maketrans({"\u00a0": " ", "\u202f": " "})
+
+
+class Stop(Exception):  # noqa: N818 -- not an error of the program: it becomes a RenderStop
+    """This value cannot be shown, and so this one message is not rendered. The text never carries the value."""
+
+
+def formats_for(locale: str, *, plain_spaces: bool) -> dict[str, Callable[..., Any]]:
+    """The filters money, number, date, time and web_address for a locale (``it_IT``)."""
+    known = Locale.parse(locale)
+
+    def spaces(text: str) -> str:
+        return text.translate(_SPACES) if plain_spaces else text
+
+    @lru_cache(_CACHED)
+    def money_text(amount: float, currency: str) -> str:
+        return spaces(format_currency(Decimal(str(amount)), currency, locale=known))
+
+    def money(value: Any, currency: Any) -> str:
+        """``36.4 | money('EUR')``: 36,40 €."""
+        code = _text(currency, "money")
+        if not re.fullmatch("[A-Z]{3}", code):
+            raise Stop("money needs a currency such as 'EUR'")
+        return money_text(_number(value, "money"), code)
+
+    @lru_cache(_CACHED)
+    def number_text(amount: float, decimals: int | None) -> str:
+        pattern = None if decimals is None else "#,##0" + ("." + "0" * decimals if decimals else "")
+        return spaces(format_decimal(Decimal(str(amount)), format=pattern, locale=known))
+
+    def number(value: Any, decimals: int | None = None) -> str:
+        """``1249.5 | number``: 1.249,5; ``| number(2)``: 1.249,50."""
+        if decimals is not None and decimals not in range(7):
+            raise Stop("number takes 0 to 6 decimals")
+        return number_text(_number(value, "number"), decimals)
+
+    @lru_cache(_CACHED)
+    def date_text(value: str, style: str) -> str:
+        return spaces(format_date(_date(value), format=style, locale=known))
+
+    def date_(value: Any, style: str = "long") -> str:
+        """``'2026-11-24' | date``: 24 novembre 2026. Styles short, medium, long, full, or a CLDR pattern."""
+        if style not in _STYLES and not _PATTERN.fullmatch(style):
+            raise Stop("date takes short, medium, long, full or a pattern such as 'EEEE d MMMM'")
+        return date_text(_text(value, "date"), style)
+
+    @lru_cache(_CACHED)
+    def time_text(value: str) -> str:
+        return spaces(format_time(_time(value), format="short", locale=known))
+
+    def time_(value: Any) -> str:
+        """``'09:30' | time`` or the time of day of a timestamp, as it is written there."""
+        return time_text(_text(value, "time"))
+
+    return {"money": money, "number": number, "date": date_, "time": time_, "web_address": web_address}
+
+
+def web_address(value: Any) -> Any:
+    """The value if it is an address a reader may be led to, never ``javascript:`` or ``data:`` (fault F68)."""
+    text = _text(value, "a link")
+    try:
+        scheme = urlsplit(text).scheme.lower()
+    except ValueError:
+        scheme = ""
+    if scheme not in _SCHEMES or len(text) > _LONGEST_URL or any(c.isspace() for c in text):
+        raise Stop("a link is not a web address")
+    return value
+
+
+def _missing(value: Any) -> None:
+    """Raise for a missing value, naming it."""
+    if isinstance(value, Undefined):
+        str(value)
+
+
+def _text(value: Any, what: str) -> str:
+    _missing(value)
+    if not isinstance(value, str):
+        raise Stop(f"{what} needs text, not {type(value).__name__}")
+    return str(value)
+
+
+def _number(value: Any, what: str) -> float:
+    _missing(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Stop(f"{what} needs a number, not {type(value).__name__}")
+    if not math.isfinite(value) or abs(value) > _LARGEST_AMOUNT:
+        raise Stop(f"{what} needs a number of ordinary size")
+    return value
+
+
+def _date(value: str) -> date:
+    try:
+        return date.fromisoformat(value[:10])
+    except ValueError:
+        raise Stop("date needs a day such as 2026-11-24") from None
+
+
+def _time(value: str) -> time:
+    try:
+        return datetime.fromisoformat(value).time() if "-" in value else time.fromisoformat(value)
+    except ValueError:
+        raise Stop("time needs a time such as 09:30") from None

@@ -1,0 +1,156 @@
+"""Compiling the parts of one template in one language."""
+
+from jinja2 import Environment, Template
+
+from outbound.domain.rendered import Attachment
+from outbound.domain.source import Problem
+from outbound.engine.rendering.brand import FOLDER, Brand
+from outbound.engine.rendering.codes import Code
+from outbound.engine.rendering.compose import cut, fill, line_piece, pieces_of
+from outbound.engine.rendering.language import Checked, Scope, check
+from outbound.engine.rendering.lint import lint
+from outbound.engine.rendering.manifest import Manifest
+from outbound.engine.rendering.mjml import to_html
+from outbound.engine.rendering.plain import from_mjml, squeeze, static_text
+from outbound.engine.rendering.report import Report
+from outbound.engine.rendering.source import Fault, Piece, Source, fixed_piece
+from outbound.engine.rendering.templates import Compiled, EmailParts, SmsParts
+from outbound.engine.rulefiles.nodes import ScalarNode
+
+_HTML_BEFORE = "<mj-section><mj-column><mj-text>"
+_HTML_AFTER = "</mj-text></mj-column></mj-section>"
+_CONTROL = {chr(code) for code in range(32)} | {"\x7f", "\x85", "\u2028", "\u2029"}
+
+
+class Workshop:
+    """Compiles what one template says in one language. ``used`` collects the context names it reads."""
+
+    def __init__(
+        self,
+        brand: Brand,
+        manifest: Manifest,
+        assets: dict[str, tuple[str, str, bytes]],
+        language: str,
+        report: Report,
+    ) -> None:
+        self._brand = brand
+        self._manifest = manifest
+        self._report = report
+        self._language = language
+        self._environments = brand.environments[language]
+        self.used: set[str] = set()
+        self._scope = Scope(
+            declared={root: frozenset(names) for root, names in manifest.context.items()},
+            strings={**brand.file.strings.get(language, {}), **manifest.strings.get(language, {})},
+            brand=brand.values(language),
+            assets={name: address for name, (address, _, _) in {**brand.assets, **assets}.items()},
+        )
+
+    def email(
+        self,
+        markup: tuple[str, str] | None,
+        text: tuple[str, str] | None,
+        attachments: tuple[Attachment, ...],
+    ) -> EmailParts | None:
+        """The mail, or None after a report."""
+        subject_node = self._manifest.subject.get(self._language)
+        if markup is None or subject_node is None:
+            return None
+        try:
+            subject = self._line(subject_node)
+            preheader = self._line(self._manifest.preheader.get(self._language))
+            html = self._html(markup)
+            plain = self._text(markup, text)
+        except Fault as fault:
+            self._report.add([fault.problem])
+            return None
+        if subject is None or preheader is None or html is None or plain is None:
+            return None
+        return EmailParts(subject=subject, preheader=preheader, html=html, text=plain, attachments=attachments)
+
+    def sms(self, text: tuple[str, str] | None) -> SmsParts | None:
+        """The text message, or None after a report."""
+        if text is None:
+            return None
+        try:
+            layout = pieces_of(f"{FOLDER}/layout.sms.txt", self._brand.texts["layout.sms.txt"], self._brand.texts)
+            content = _stripped(pieces_of(*text, self._brand.texts))
+            compiled = self._plain(fill(layout, content), self._environments.sms)
+        except Fault as fault:
+            self._report.add([fault.problem])
+            return None
+        return SmsParts(text=compiled) if compiled else None
+
+    def _line(self, node: ScalarNode | None) -> Compiled | None:
+        """A subject or preheader; an absent preheader is empty."""
+        if node is None:
+            return self._plain(Source([]), self._environments.text)
+        odd = next((i for i, character in enumerate(node.text) if character in _CONTROL), None)
+        if odd is not None:
+            self._report.error(Code.SUBJECT, node.place(odd), f"the {node.name} is one line without control characters")
+            return None
+        return self._plain(Source([line_piece(node)]), self._environments.text)
+
+    def _html(self, markup: tuple[str, str]) -> Compiled | None:
+        path, text = markup
+        content = pieces_of(path, text, self._brand.texts)
+        if path.endswith(".html"):
+            span = Source(content).place(0)
+            content = [fixed_piece(_HTML_BEFORE, span), *content, fixed_piece(_HTML_AFTER, span)]
+        layout = pieces_of(f"{FOLDER}/layout.mjml", self._brand.texts["layout.mjml"], self._brand.texts)
+        source = fill(layout, content)
+        parts = cut(source, self._scope)
+        environment = self._environments.html
+        problems = list(lint(source, parts))
+        checked = check(environment, source.text, self._scope, source)
+        if not self._accept(problems + checked.problems, checked):
+            return None
+        return self._finish(environment, check(environment, to_html(source, parts), self._scope, source), checked)
+
+    def _text(self, markup: tuple[str, str], text: tuple[str, str] | None) -> Compiled | None:
+        layout = pieces_of(f"{FOLDER}/layout.txt", self._brand.texts["layout.txt"], self._brand.texts)
+        if text is not None:
+            content = _stripped(pieces_of(*text, self._brand.texts))
+        else:
+            source = Source(pieces_of(*markup, self._brand.texts))
+            parts = cut(source, self._scope)
+            if any(lint(source, parts)):
+                return None  # reported with the HTML
+            derived = from_mjml(parts) if markup[0].endswith(".mjml") else _wrapped(source, self._scope)
+            content = [fixed_piece(derived.strip("\n"), source.place(0))]
+        return self._plain(fill(layout, content), self._environments.text)
+
+    def _plain(self, source: Source, environment: Environment) -> Compiled | None:
+        checked = check(environment, source.text, self._scope, source)
+        if not self._accept(checked.problems, checked):
+            return None
+        parts = cut(source, self._scope)
+        return self._finish(environment, check(environment, squeeze(static_text(parts)), self._scope, source), checked)
+
+    def _accept(self, problems: list[Problem], checked: Checked) -> bool:
+        self._report.add(problems)
+        self.used |= checked.used
+        return not problems
+
+    def _finish(self, environment: Environment, final: Checked, first: Checked) -> Compiled | None:
+        """Compile the tree of the final text. It was checked as written; what the checks find now is a fault of ours."""
+        if final.problems:
+            self._report.add(final.problems)
+            return None
+        code = environment.compile(final.tree, filename="<template>")
+        return Compiled(Template.from_code(environment, code, {}), loops=first.loops)
+
+
+def _stripped(pieces: list[Piece]) -> list[Piece]:
+    """The pieces without the line ends at the very end, which belong to the file and not to the text."""
+    if not pieces:
+        return pieces
+    *head, last = pieces
+    return [*head, Piece(text=last.text.rstrip("\n"), locate=last.locate)]
+
+
+def _wrapped(source: Source, scope: Scope) -> str:
+    """The text of an HTML body."""
+    span = source.place(0)
+    framed = Source([fixed_piece(_HTML_BEFORE, span), fixed_piece(source.text, span), fixed_piece(_HTML_AFTER, span)])
+    return from_mjml(cut(framed, scope))

@@ -1,0 +1,122 @@
+"""Every template is rendered once with its sample, in each language, on each channel, for each class of message."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import unescape
+from typing import Final
+
+from outbound.domain.customer import ChannelName
+from outbound.domain.policy import Policy
+from outbound.domain.rendered import RenderedEmail, RenderedSms, RenderStop
+from outbound.domain.source import Span
+from outbound.engine.rendering.codes import Code
+from outbound.engine.rendering.manifest import Manifest
+from outbound.engine.rendering.report import Report
+from outbound.engine.rendering.segmenting import count
+from outbound.engine.rendering.templates import Links, Templates
+from outbound.engine.rendering.usage import Usage
+
+TOKEN: Final = "k1." + "Q0" * 42 + "." + "Zx" * 11
+"""As long as a real signed token, so that the parts of an SMS are counted as they will be."""
+
+LINKS: Final = Links(
+    unsubscribe=f"https://links.shop.example/u/{TOKEN}",
+    preferences=f"https://links.shop.example/p/{TOKEN}",
+    assets="https://links.shop.example/assets/",
+)
+CLIPPED_AT: Final = 102_000
+"""Bytes of HTML after which Gmail hides the rest behind a link, and with it the way to unsubscribe."""
+
+
+def check_samples(
+    templates: Templates, manifests: Mapping[str, Manifest], policy: Policy, usage: Usage, report: Report
+) -> None:
+    """Report what goes wrong when the sample of each template is rendered."""
+    for name, manifest in manifests.items():
+        for channel in sorted(templates.channels(name)):
+            for language in policy.brand.languages:
+                if templates.language(name, channel, language) != language:
+                    continue
+                for message_class in usage.classes(name):
+                    case = _Case(templates, name, channel, language, message_class, manifest, policy, report)
+                    case.check(certain=usage.is_used(name))
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One template on one channel, in one language, as one class of message."""
+
+    templates: Templates
+    name: str
+    channel: ChannelName
+    language: str
+    message_class: str
+    manifest: Manifest
+    policy: Policy
+    report: Report
+
+    @property
+    def where(self) -> str:
+        return f"{self.name}, {self.channel} in '{self.language}'"
+
+    def check(self, *, certain: bool) -> None:
+        """Render the sample and look at the result. ``certain``: a rule really sends it as this class."""
+        required = self.policy.classes[self.message_class].unsubscribe_required
+        links = LINKS if required else Links(unsubscribe="", preferences="", assets=LINKS.assets)
+        rendered = self.templates.render(
+            self.name,
+            self.channel,
+            language=self.language,
+            context=self.manifest.sample,
+            links=links,
+            message_class=self.message_class,
+        )
+        match rendered:
+            case RenderStop(detail=detail):
+                self._stopped(detail, certain=certain)
+            case RenderedEmail():
+                self._email(rendered, required=required)
+            case RenderedSms():
+                self._sms(rendered, required=required)
+
+    def _stopped(self, detail: str, *, certain: bool) -> None:
+        place = self.manifest.span
+        missing = re.fullmatch(r"(customer|event|script)\.(\w+) missing", detail)
+        if missing:
+            spot = self.manifest.context.get(missing[1], {}).get(missing[2], place)
+            hint = f"add {missing[1]}.{missing[2]} under sample, or a default in the template"
+            self.report.error(Code.SAMPLE, spot, f"{self.where}: {detail}", hint)
+        elif "SMS parts" in detail:
+            note = self.report.error if certain else self.report.warning
+            hint = "shorten the text; the policy's max_parts says how long it may be"
+            note(Code.SMS_PARTS, place, f"{self.where}, class {self.message_class}: {detail}", hint)
+        else:
+            self.report.error(Code.RENDER, place, f"{self.where}, class {self.message_class}: {detail}")
+
+    def _email(self, rendered: RenderedEmail, *, required: bool) -> None:
+        size = len(rendered.html.encode())
+        if size > CLIPPED_AT:
+            message = f"{self.where}: {size // 1000} kB of HTML, Gmail hides what is over 102 kB"
+            self.report.warning(Code.CLIPPED, self.manifest.span, message)
+        if required:
+            _check_marketing(rendered, self.where, self.policy, self.report)
+
+    def _sms(self, rendered: RenderedSms, *, required: bool) -> None:
+        if required and LINKS.unsubscribe not in rendered.text:
+            spot = Span("templates/brand/layout.sms.txt", 1, 1)
+            self.report.error(Code.UNSUBSCRIBE, spot, f"{self.where}: no way to opt out", "write {{ unsubscribe_url }}")
+        odd = count(rendered.text).forced_by
+        if odd:
+            hint = f"{' '.join(odd)} make every part hold 70 characters instead of 160"
+            self.report.warning(Code.SMS_UNICODE, self.manifest.span, f"{self.where}: not GSM 7 bit", hint)
+
+
+def _check_marketing(rendered: RenderedEmail, where: str, policy: Policy, report: Report) -> None:
+    """C09: a visible link to unsubscribe and the postal address, in the HTML and in the text."""
+    for body, file in ((rendered.html, "layout.mjml"), (rendered.text, "layout.txt")):
+        spot = Span(f"templates/brand/{file}", 1, 1)
+        if LINKS.unsubscribe not in body:
+            report.error(Code.UNSUBSCRIBE, spot, f"{where}: no link to unsubscribe", "write {{ unsubscribe_url }}")
+        if policy.brand.postal_address not in unescape(body):
+            report.error(Code.POSTAL_ADDRESS, spot, f"{where}: no postal address", "write {{ brand.postal_address }}")
