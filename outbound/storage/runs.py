@@ -59,6 +59,12 @@ def open_run(
     return found
 
 
+def find_run(connection: Connection, *, rule: str, slot: str) -> str | None:
+    """The id of the run of (rule, slot), if anybody was looked at for it."""
+    run = tables.run
+    return connection.execute(sa.select(run.c.id).where(run.c.rule == rule, run.c.slot == slot)).scalar()
+
+
 def add_counts(connection: Connection, run_id: str, *, candidates: int, skipped: int, now: datetime) -> None:
     """Add one range to a run. In the transaction that inserts its decisions, so that both or neither exist."""
     run = tables.run
@@ -189,7 +195,6 @@ def write_fact(connection: Connection, name: str, value: str) -> None:
 
 
 def _insert_ignore(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> int:
-    rowcount: int = connection.execute(
-        insert_into(connection, table).values(list(rows)).on_conflict_do_nothing()
-    ).rowcount
-    return rowcount
+    """How many rows were new. Counted by RETURNING: psycopg reports no row count for such an insert."""
+    statement = insert_into(connection, table).values(list(rows)).on_conflict_do_nothing()
+    return len(connection.execute(statement.returning(*table.primary_key.columns)).all())

@@ -69,16 +69,8 @@ def _plan_range(
         runs.lock(connection, rule_lock(rule))
         if runs.has_fired(connection, rule=rule.id, slot=firing.slot, zone=zone):
             return None
-        run_id = runs.open_run(
-            connection,
-            rule=rule.id,
-            slot=firing.slot,
-            release=active.id,
-            rule_version=rule.version,
-            trigger=firing.trigger,
-            now=now,
-        )
-        number, after = runs.progress(connection, run_id, progress_key)
+        begun = runs.find_run(connection, rule=rule.id, slot=firing.slot)
+        number, after = runs.progress(connection, begun, progress_key) if begun else (0, "")
         looked_at = audience.key_range(
             connection,
             members=firing.bucket.members,
@@ -89,6 +81,15 @@ def _plan_range(
         )
         counts = Counts()
         if looked_at:
+            run_id = begun or runs.open_run(
+                connection,
+                rule=rule.id,
+                slot=firing.slot,
+                release=active.id,
+                rule_version=rule.version,
+                trigger=firing.trigger,
+                now=now,
+            )
             matched = [
                 Prospect(customer_id=customer, occurrence=target.occurrence)
                 for customer, miss in looked_at

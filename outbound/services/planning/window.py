@@ -100,7 +100,7 @@ def open_pass(database: Database, active: Active, *, now: datetime, keyring: Key
     activated = active.activated_at or now
     stale = True
     if fact is None:
-        after = activated
+        after = min(active.since.values(), default=activated)
     else:
         text, _, release = fact.partition(" ")
         after = datetime.fromisoformat(text)
