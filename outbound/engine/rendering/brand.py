@@ -87,7 +87,7 @@ def read(files: Files, policy: Policy, report: Report) -> Brand:
 
 
 def decode(path: str, content: bytes, report: Report) -> str | None:
-    """The text of a file with line ends as ``\\n``, or None after a report."""
+    """The text of a file with LF line ends, or None after a report."""
     if len(content) > MAX_SOURCE_BYTES:
         report.error(
             Code.TOO_LARGE, Span(path, 1, 1), f"the file has {len(content):,} bytes (limit {MAX_SOURCE_BYTES:,})"

@@ -27,54 +27,79 @@ class Stop(Exception):  # noqa: N818 -- not an error of the program: it becomes 
     """This value cannot be shown, and so this one message is not rendered. The text never carries the value."""
 
 
-def formats_for(locale: str, *, plain_spaces: bool) -> dict[str, Callable[..., Any]]:
-    """The filters money, number, date, time and web_address for a locale (``it_IT``)."""
-    known = Locale.parse(locale)
+class _Formats:
+    """The filters of one locale. ``plain_spaces`` writes U+00A0 as a blank, which GSM 7 bit can carry."""
 
-    def spaces(text: str) -> str:
-        return text.translate(_SPACES) if plain_spaces else text
+    def __init__(self, locale: str, *, plain_spaces: bool) -> None:
+        self._locale = Locale.parse(locale)
+        self._plain_spaces = plain_spaces
 
-    @lru_cache(_CACHED)
-    def money_text(amount: float, currency: str) -> str:
-        return spaces(format_currency(Decimal(str(amount)), currency, locale=known))
-
-    def money(value: Any, currency: Any) -> str:
-        """``36.4 | money('EUR')``: 36,40 €."""
+    def money(self, value: Any, currency: Any) -> str:
+        """An amount of money; 36.4 in EUR is 36,40 € to an Italian."""
         code = _text(currency, "money")
         if not re.fullmatch("[A-Z]{3}", code):
             raise Stop("money needs a currency such as 'EUR'")
-        return money_text(_number(value, "money"), code)
+        return self._spaces(_money(self._locale, _number(value, "money"), code))
 
-    @lru_cache(_CACHED)
-    def number_text(amount: float, decimals: int | None) -> str:
-        pattern = None if decimals is None else "#,##0" + ("." + "0" * decimals if decimals else "")
-        return spaces(format_decimal(Decimal(str(amount)), format=pattern, locale=known))
-
-    def number(value: Any, decimals: int | None = None) -> str:
-        """``1249.5 | number``: 1.249,5; ``| number(2)``: 1.249,50."""
+    def number(self, value: Any, decimals: int | None = None) -> str:
+        """A figure with thousands and decimals marked; with ``decimals`` always that many."""
         if decimals is not None and decimals not in range(7):
             raise Stop("number takes 0 to 6 decimals")
-        return number_text(_number(value, "number"), decimals)
+        return self._spaces(_decimal(self._locale, _number(value, "number"), decimals))
 
-    @lru_cache(_CACHED)
-    def date_text(value: str, style: str) -> str:
-        return spaces(format_date(_date(value), format=style, locale=known))
-
-    def date_(value: Any, style: str = "long") -> str:
-        """``'2026-11-24' | date``: 24 novembre 2026. Styles short, medium, long, full, or a CLDR pattern."""
+    def date(self, value: Any, style: str = "long") -> str:
+        """A day: ``'2026-11-24' | date`` is 24 novembre 2026. Styles short, medium, long, full, or a CLDR pattern."""
         if style not in _STYLES and not _PATTERN.fullmatch(style):
             raise Stop("date takes short, medium, long, full or a pattern such as 'EEEE d MMMM'")
-        return date_text(_text(value, "date"), style)
+        return self._spaces(_day(self._locale, _text(value, "date"), style))
 
-    @lru_cache(_CACHED)
-    def time_text(value: str) -> str:
-        return spaces(format_time(_time(value), format="short", locale=known))
+    def time(self, value: Any) -> str:
+        """A time of day: ``'09:30' | time``, or that of a timestamp as it is written there."""
+        return self._spaces(_time(self._locale, _text(value, "time")))
 
-    def time_(value: Any) -> str:
-        """``'09:30' | time`` or the time of day of a timestamp, as it is written there."""
-        return time_text(_text(value, "time"))
+    def _spaces(self, text: str) -> str:
+        return text.translate(_SPACES) if self._plain_spaces else text
 
-    return {"money": money, "number": number, "date": date_, "time": time_, "web_address": web_address}
+
+def formats_for(locale: str, *, plain_spaces: bool) -> dict[str, Callable[..., Any]]:
+    """The filters money, number, date, time and web_address for a locale (``it_IT``)."""
+    formats = _Formats(locale, plain_spaces=plain_spaces)
+    return {
+        "money": formats.money,
+        "number": formats.number,
+        "date": formats.date,
+        "time": formats.time,
+        "web_address": web_address,
+    }
+
+
+@lru_cache(_CACHED)
+def _money(locale: Locale, amount: float, currency: str) -> str:
+    return format_currency(Decimal(str(amount)), currency, locale=locale)
+
+
+@lru_cache(_CACHED)
+def _decimal(locale: Locale, amount: float, decimals: int | None) -> str:
+    pattern = None if decimals is None else "#,##0" + ("." + "0" * decimals if decimals else "")
+    return format_decimal(Decimal(str(amount)), format=pattern, locale=locale)
+
+
+@lru_cache(_CACHED)
+def _day(locale: Locale, value: str, style: str) -> str:
+    try:
+        day = date.fromisoformat(value[:10])
+    except ValueError:
+        raise Stop("date needs a day such as 2026-11-24") from None
+    return format_date(day, format=style, locale=locale)
+
+
+@lru_cache(_CACHED)
+def _time(locale: Locale, value: str) -> str:
+    try:
+        when = datetime.fromisoformat(value).time() if "-" in value else time.fromisoformat(value)
+    except ValueError:
+        raise Stop("time needs a time such as 09:30") from None
+    return format_time(when, format="short", locale=locale)
 
 
 def web_address(value: Any) -> Any:
@@ -109,17 +134,3 @@ def _number(value: Any, what: str) -> float:
     if not math.isfinite(value) or abs(value) > _LARGEST_AMOUNT:
         raise Stop(f"{what} needs a number of ordinary size")
     return value
-
-
-def _date(value: str) -> date:
-    try:
-        return date.fromisoformat(value[:10])
-    except ValueError:
-        raise Stop("date needs a day such as 2026-11-24") from None
-
-
-def _time(value: str) -> time:
-    try:
-        return datetime.fromisoformat(value).time() if "-" in value else time.fromisoformat(value)
-    except ValueError:
-        raise Stop("time needs a time such as 09:30") from None

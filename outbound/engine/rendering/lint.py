@@ -11,21 +11,121 @@ from outbound.engine.rendering.source import Kind, Segment, Source
 from outbound.engine.rulefiles.findings import did_you_mean
 
 _MJML = frozenset(
-    "mjml mj-head mj-body mj-attributes mj-all mj-class mj-breakpoint mj-font mj-html-attributes mj-selector "
-    "mj-html-attribute mj-preview mj-style mj-title mj-accordion mj-accordion-element mj-accordion-title "
-    "mj-accordion-text mj-button mj-carousel mj-carousel-image mj-column mj-divider mj-group mj-hero mj-image "
-    "mj-navbar mj-navbar-link mj-raw mj-section mj-social mj-social-element mj-spacer mj-table mj-text mj-wrapper".split()
+    {
+        "mjml",
+        "mj-head",
+        "mj-body",
+        "mj-attributes",
+        "mj-all",
+        "mj-class",
+        "mj-breakpoint",
+        "mj-font",
+        "mj-html-attributes",
+        "mj-selector",
+        "mj-html-attribute",
+        "mj-preview",
+        "mj-style",
+        "mj-title",
+        "mj-accordion",
+        "mj-accordion-element",
+        "mj-accordion-title",
+        "mj-accordion-text",
+        "mj-button",
+        "mj-carousel",
+        "mj-carousel-image",
+        "mj-column",
+        "mj-divider",
+        "mj-group",
+        "mj-hero",
+        "mj-image",
+        "mj-navbar",
+        "mj-navbar-link",
+        "mj-raw",
+        "mj-section",
+        "mj-social",
+        "mj-social-element",
+        "mj-spacer",
+        "mj-table",
+        "mj-text",
+        "mj-wrapper",
+    }  # fmt: skip
 )
 """MJML 4. mj-include is not here: partials are included by the compiler, which knows the file of every line."""
 
 _HTML = frozenset(
-    "a abbr address b big blockquote br caption center cite code col colgroup dd del dfn div dl dt em figcaption figure "
-    "font footer h1 h2 h3 h4 h5 h6 header hr i img ins kbd li main mark meta ol p pre q s samp section small span strike "
-    "strong style sub sup table tbody td tfoot th thead time tr tt u ul var wbr".split()
+    {
+        "a",
+        "abbr",
+        "address",
+        "b",
+        "big",
+        "blockquote",
+        "br",
+        "caption",
+        "center",
+        "cite",
+        "code",
+        "col",
+        "colgroup",
+        "dd",
+        "del",
+        "dfn",
+        "div",
+        "dl",
+        "dt",
+        "em",
+        "figcaption",
+        "figure",
+        "font",
+        "footer",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "header",
+        "hr",
+        "i",
+        "img",
+        "ins",
+        "kbd",
+        "li",
+        "main",
+        "mark",
+        "meta",
+        "ol",
+        "p",
+        "pre",
+        "q",
+        "s",
+        "samp",
+        "section",
+        "small",
+        "span",
+        "strike",
+        "strong",
+        "style",
+        "sub",
+        "sup",
+        "table",
+        "tbody",
+        "td",
+        "tfoot",
+        "th",
+        "thead",
+        "time",
+        "tr",
+        "tt",
+        "u",
+        "ul",
+        "var",
+        "wbr",
+    }  # fmt: skip
 )
 """No script, form, iframe, object, video or svg: mail programs drop them, and so does this list."""
 
-_VOID = frozenset("br hr img meta col wbr".split())
+_VOID = frozenset({"br", "hr", "img", "meta", "col", "wbr"})
 _STYLED = frozenset({"style", "mj-style"})
 _EXPRESSION, _STATEMENT, _FILLER = "\ue000", "\ue001", "\ue002"
 

@@ -19,7 +19,7 @@ _FOUND: Final = re.compile(r"<!--jsq(\d+)qsj-->|jxq(\d+)qxj")
 _LINK: Final = re.compile(r"""((?:\bhref|\bsrc|\bbackground|\baction)\s*=\s*["']\s*)jxq(\d+)qxj""", re.IGNORECASE)
 _TABLE: Final = re.compile(r"<(/?)(mj-table|table|tbody|thead|tfoot|tr)\b[^>]*>", re.IGNORECASE)
 _TAG: Final = re.compile(r"<!--jsq(\d+)qsj-->|<!--.*?-->|<(/?)([a-z][\w:-]*)[^>]*?(/?)>", re.IGNORECASE | re.DOTALL)
-_VOID: Final = frozenset("br hr img meta link input col wbr area base".split())
+_VOID: Final = frozenset({"br", "hr", "img", "meta", "link", "input", "col", "wbr", "area", "base"})
 _ENDS: Final = frozenset({"else", "elif", "endif", "endfor"})
 
 _RENDER_OPTIONS: Final = mrml.RenderOptions(fonts={})

@@ -133,7 +133,7 @@ class Workshop:
         return not problems
 
     def _finish(self, environment: Environment, final: Checked, first: Checked) -> Compiled | None:
-        """Compile the tree of the final text. It was checked as written; what the checks find now is a fault of ours."""
+        """Compile the final text. It was checked as written; what the checks find now is a fault of ours."""
         if final.problems:
             self._report.add(final.problems)
             return None

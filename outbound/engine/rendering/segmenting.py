@@ -15,7 +15,7 @@ class Segmented:
 
 
 def count(text: str) -> Segmented:
-    """Parts of 160 GSM characters (153 when several; € [ ] { } ^ ~ | \\ take two), or of 70 (67) UCS-2 units."""
+    """Parts of 160 GSM characters (153 when several; € and brackets take two), or of 70 (67) UCS-2 units."""
     split = smsutil.split(text)
     segments = max(1, len(split.parts))
     if smsutil.is_valid_gsm(text):

@@ -10,6 +10,8 @@ MAX_TEXT: Final = 4_096
 MAX_VALUES: Final = 1_000
 """Values of one context, counting every item of a list."""
 
+_LARGEST: Final = 1e15
+
 _CONTROL: Final = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f\\x85\\u2028\\u2029]")
 
 
@@ -57,7 +59,7 @@ def _plain(value: Any, name: str, counter: list[int], depth: int) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float):
-        if not -1e15 <= value <= 1e15:  # also refuses NaN
+        if not -_LARGEST <= value <= _LARGEST:  # also refuses NaN
             raise Unfit(f"{name} is not a number of ordinary size")
         return value
     if isinstance(value, date | datetime):
