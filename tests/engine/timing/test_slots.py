@@ -104,6 +104,11 @@ def test_holidays_are_the_countrys_own_and_an_extra_day_is_everyones() -> None:
     assert [s.local.date() for s in slots(eve, date(2026, 12, 1), date(2027, 1, 10))] == [date(2026, 12, 28)]
 
 
+def test_a_look_that_begins_on_the_day_a_slot_moved_to_still_finds_it() -> None:
+    eve = ScheduleTrigger(at=time(10), zone=None, on_date=date(2026, 12, 24), calendar="business-days")
+    assert [s.key for s in slots(eve, date(2026, 12, 28), date(2026, 12, 29))] == ["2026-12-24"]
+
+
 def test_days_that_move_to_the_same_working_day_are_one_slot() -> None:
     daily = schedule("FREQ=DAILY", calendar="business-days")
     found = slots(daily, date(2026, 11, 5), date(2026, 11, 11))
