@@ -29,6 +29,7 @@ def report_row(report: ImportReport, file: Path, now: datetime) -> dict[str, Any
 
 def closed(report: ImportReport, remarks: Remarks, consents: Mapping[str, int] | None = None) -> ImportReport:
     """The report with everything that was remarked."""
+    remarks.flush()
     return replace(
         report,
         refused=remarks.refused,

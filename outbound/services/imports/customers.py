@@ -68,6 +68,7 @@ def import_customers(
             unread = rows.read(wanted)
             while batch := list(islice(unread, _BATCH)):
                 _stage_batch(stage, batch, maker, consents)
+                remarks.flush()
                 if options.progress:
                     options.progress(rows.position())
             report = ImportReport(

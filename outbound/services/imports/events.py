@@ -51,6 +51,7 @@ def import_events(
         unread = rows.read(reader.wanted)
         while batch := list(islice(unread, _BATCH)):
             stage.add("stage_event", [row for line, cells in batch if (row := reader.row(line, cells)) is not None])
+            remarks.flush()
             if options.progress:
                 options.progress(rows.position())
         report = ImportReport(

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -13,6 +13,8 @@ from outbound.domain.errors import OutboundError
 _SAMPLES: Final = 20
 _DISTINCT: Final = 200
 """Different reasons that are counted apart: memory stays flat whatever the file holds."""
+_HELD: Final = 10_000
+"""Remarks kept back for sorting, at most."""
 REFUSED: Final = "refused"
 WARNING: Final = "warning"
 
@@ -84,6 +86,7 @@ class Remarks:
         self.warnings = 0
         self.reasons: Counter[str] = Counter()
         self.samples: list[Remark] = []
+        self._batch: list[Remark] = []
         try:
             self._file = path.open("w", encoding="utf-8") if path else None
         except OSError as error:
@@ -95,6 +98,7 @@ class Remarks:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
     ) -> None:
+        self.flush()
         if self._file:
             self._file.close()
 
@@ -111,8 +115,14 @@ class Remarks:
     def _note(self, remark: Remark) -> None:
         reason = f"{remark.column}: {remark.reason}" if remark.column else remark.reason
         self.reasons[reason if reason in self.reasons or len(self.reasons) < _DISTINCT else "other"] += 1
-        if len(self.samples) < _SAMPLES:
-            self.samples.append(remark)
+        self._batch.append(remark)
+        if len(self._batch) >= _HELD:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was noted since the last time, in the order of lines: one batch is checked in two passes."""
+        self._batch.sort(key=lambda remark: remark.line)
+        self.samples += self._batch[: _SAMPLES - len(self.samples)]
         if self._file:
-            entry = {name: getattr(remark, name) for name in ("line", "severity", "column", "value", "reason")}
-            self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            self._file.writelines(f"{json.dumps(asdict(remark), ensure_ascii=False)}\n" for remark in self._batch)
+        self._batch.clear()
