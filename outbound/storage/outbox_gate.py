@@ -7,8 +7,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from outbound.domain.customer import ChannelName
@@ -16,13 +19,14 @@ from outbound.domain.message import MessageState
 from outbound.domain.outcome import OutcomeKind, Phase
 from outbound.domain.reasons import Reason
 from outbound.storage.outbox import move
-from outbound.storage.sets import among, insert_into
+from outbound.storage.outbox_bound import SQLITE
+from outbound.storage.sets import among
 from outbound.storage.tables import attempt, installation, leg, message
 
 S = MessageState
 
 PAUSE_PREFIX = "paused:"
-"""Kill switches are facts of the installation: ``paused:all``, ``paused:rule:news``, ``paused:channel:sms``."""
+"""Kill switches are facts of the installation: ``paused:all``, ``paused:RULE``, ``paused:sms``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,62 +135,18 @@ def begin(connection: Connection, begins: Sequence[Begin], *, now: datetime) -> 
     """Claimed → sending, with the leg's address snapshot and an attempt in phase ``started``."""
     if not begins:
         return
-    left = [{"b_id": b.message_id, "b_n": b.leg - 1, "moved_on": b.moved_on} for b in begins if b.moved_on]
-    if left:
+    dialect = connection.dialect.name
+    moved = [b for b in begins if b.moved_on]
+    if moved:
         bound = (leg.c.message_id == sa.bindparam("b_id"), leg.c.n == sa.bindparam("b_n"))
+        left = [{"b_id": b.message_id, "b_n": b.leg - 1, "moved_on": b.moved_on} for b in moved]
         connection.execute(leg.update().where(*bound), left)
-    statement = insert_into(connection, leg)
-    news = statement.excluded
-    keep = {"channel": news.channel, "address": news.address, "account": news.account, "at": news.at}
+        ids = [b.message_id for b in moved]  # another channel has other bytes
+        connection.execute(message.update().where(among(connection, message.c.id, ids)).values(body_hash=""))
+    connection.execute(_keep_leg(dialect), [_leg_row(b, now) for b in begins])
+    connection.execute(attempt.insert(), [_attempt_row(b, now) for b in begins])
     connection.execute(
-        statement.on_conflict_do_update(index_elements=["message_id", "n"], set_=keep),
-        [
-            {
-                "message_id": b.message_id,
-                "n": b.leg,
-                "channel": b.channel.value,
-                "customer_id": b.customer_id,
-                "address": b.address,
-                "account": b.account,
-                "provider_ref": "",
-                "moved_on": "",
-                "at": now,
-            }
-            for b in begins
-        ],
-    )
-    connection.execute(
-        attempt.insert(),
-        [
-            {
-                "id": b.attempt_id,
-                "message_id": b.message_id,
-                "leg": b.leg,
-                "n": b.n,
-                "lease_token": b.lease_token,
-                "phase": Phase.STARTED.value,
-                "endpoint": b.account,
-                "outcome": "",
-                "enhanced": "",
-                "text": "",
-                "started_at": now,
-            }
-            for b in begins
-        ],
-    )
-    change = move(S.SENDING, S.CLAIMED).where(message.c.id == sa.bindparam("b_id"))
-    change = change.values(
-        leg=sa.bindparam("b_leg"),
-        release=sa.bindparam("b_release"),
-        message_id=sa.bindparam("b_mime_id"),
-        date=sa.bindparam("b_date"),
-        language=sa.bindparam("b_language"),
-        reason="",
-        detail="",
-        updated_at=now,
-    )
-    connection.execute(
-        change,
+        _to_sending(),
         [
             {
                 "b_id": b.message_id,
@@ -195,28 +155,17 @@ def begin(connection: Connection, begins: Sequence[Begin], *, now: datetime) -> 
                 "b_mime_id": b.mime_id,
                 "b_date": b.date,
                 "b_language": b.language,
+                "b_now": now,
             }
             for b in begins
         ],
     )
-    renewed = [b.message_id for b in begins if b.moved_on]
-    if renewed:  # another channel has other bytes
-        connection.execute(message.update().where(among(connection, message.c.id, renewed)).values(body_hash=""))
 
 
 def hold(connection: Connection, holds: Sequence[Held], *, now: datetime) -> None:
     """Claimed → scheduled, with the reason and when to look again."""
     if not holds:
         return
-    change = move(S.SCHEDULED, S.CLAIMED).where(message.c.id == sa.bindparam("b_id"))
-    change = change.values(
-        not_before=sa.bindparam("b_until"),
-        reason=sa.bindparam("b_reason"),
-        detail=sa.bindparam("b_detail"),
-        held_by=sa.bindparam("b_held_by"),
-        lease_until=None,
-        updated_at=now,
-    )
     rows = [
         {
             "b_id": h.message_id,
@@ -224,29 +173,101 @@ def hold(connection: Connection, holds: Sequence[Held], *, now: datetime) -> Non
             "b_reason": h.reason.code.value,
             "b_detail": h.reason.detail,
             "b_held_by": h.held_by,
+            "b_now": now,
         }
         for h in holds
     ]
-    connection.execute(change, rows)
+    connection.execute(_to_scheduled(), rows)
 
 
 def stop(connection: Connection, stops: Sequence[Stopped], *, now: datetime) -> None:
     """Claimed → skipped, expired, cancelled or uncertain, with the reason."""
-    by_state: dict[MessageState, list[Stopped]] = defaultdict(list)
+    by_state: dict[MessageState, list[dict[str, Any]]] = defaultdict(list)
     for one in stops:
-        by_state[one.state].append(one)
-    for state, some in by_state.items():
-        change = move(state, S.CLAIMED).where(message.c.id == sa.bindparam("b_id"))
-        change = change.values(
-            reason=sa.bindparam("b_reason"), detail=sa.bindparam("b_detail"), lease_until=None, updated_at=now
-        )
-        rows = [
-            {"b_id": s.message_id, "b_reason": s.reason.code.value, "b_detail": s.reason.detail[:200]} for s in some
-        ]
-        connection.execute(change, rows)
+        row = {"b_id": one.message_id, "b_reason": one.reason.code.value, "b_detail": one.reason.detail[:200]}
+        by_state[one.state].append({**row, "b_now": now})
+    for state, rows in by_state.items():
+        connection.execute(_to_end(state), rows)
+
+
+@cache
+def _keep_leg(dialect: str) -> sa.Insert:
+    statement = sqlite.insert(leg) if dialect == SQLITE else postgresql.insert(leg)
+    news = statement.excluded
+    keep = {"channel": news.channel, "address": news.address, "account": news.account, "at": news.at}
+    return statement.on_conflict_do_update(index_elements=["message_id", "n"], set_=keep)
+
+
+def _leg_row(begin: Begin, now: datetime) -> dict[str, Any]:
+    return {
+        "message_id": begin.message_id,
+        "n": begin.leg,
+        "channel": begin.channel.value,
+        "customer_id": begin.customer_id,
+        "address": begin.address,
+        "account": begin.account,
+        "provider_ref": "",
+        "moved_on": "",
+        "at": now,
+    }
+
+
+def _attempt_row(begin: Begin, now: datetime) -> dict[str, Any]:
+    return {
+        "id": begin.attempt_id,
+        "message_id": begin.message_id,
+        "leg": begin.leg,
+        "n": begin.n,
+        "lease_token": begin.lease_token,
+        "phase": Phase.STARTED.value,
+        "endpoint": begin.account,
+        "outcome": "",
+        "enhanced": "",
+        "text": "",
+        "started_at": now,
+    }
+
+
+@cache
+def _to_sending() -> sa.Update:
+    change = move(S.SENDING, S.CLAIMED).where(message.c.id == sa.bindparam("b_id"))
+    return change.values(
+        leg=sa.bindparam("b_leg"),
+        release=sa.bindparam("b_release"),
+        message_id=sa.bindparam("b_mime_id"),
+        date=sa.bindparam("b_date"),
+        language=sa.bindparam("b_language"),
+        reason="",
+        detail="",
+        updated_at=sa.bindparam("b_now"),
+    )
+
+
+@cache
+def _to_scheduled() -> sa.Update:
+    change = move(S.SCHEDULED, S.CLAIMED).where(message.c.id == sa.bindparam("b_id"))
+    return change.values(
+        not_before=sa.bindparam("b_until"),
+        reason=sa.bindparam("b_reason"),
+        detail=sa.bindparam("b_detail"),
+        held_by=sa.bindparam("b_held_by"),
+        lease_until=None,
+        updated_at=sa.bindparam("b_now"),
+    )
+
+
+@cache
+def _to_end(state: MessageState) -> sa.Update:
+    change = move(state, S.CLAIMED).where(message.c.id == sa.bindparam("b_id"))
+    return change.values(
+        reason=sa.bindparam("b_reason"),
+        detail=sa.bindparam("b_detail"),
+        lease_until=None,
+        updated_at=sa.bindparam("b_now"),
+    )
 
 
 def paused(connection: Connection) -> dict[str, str]:
-    """The kill switches that are on: what (``all``, ``rule:ID``, ``channel:NAME``) to why."""
+    """The kill switches that are on: what (``all``, a rule's id, a channel's name) to why."""
     query = sa.select(installation.c.name, installation.c.value).where(installation.c.name.startswith(PAUSE_PREFIX))
     return {name.removeprefix(PAUSE_PREFIX): value for name, value in connection.execute(query)}

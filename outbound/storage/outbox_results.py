@@ -9,10 +9,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from outbound.domain.consent import Suppression
 from outbound.domain.customer import ChannelName
@@ -21,6 +23,7 @@ from outbound.domain.outcome import Outcome, OutcomeKind, Phase
 from outbound.domain.reasons import Reason
 from outbound.storage import suppressions
 from outbound.storage.outbox import move, state_is
+from outbound.storage.outbox_bound import SQLITE, among_ids, bind_ids
 from outbound.storage.sets import among
 from outbound.storage.tables import attempt, leg, message
 
@@ -72,26 +75,14 @@ def mark_handoff(connection: Connection, marks: Mapping[str, str], *, now: datet
 
     The others lost their lease: their worker must drop the connection before the final dot.
     """
-    ids = list(marks)
-    if connection.dialect.name == "postgresql":
-        _live(connection, ids)  # waits for a recovery that holds the row, and keeps the next one out
-    ours = (
-        sa.select(sa.literal(1))
-        .where(message.c.id == attempt.c.message_id, message.c.lease_token == attempt.c.lease_token)
-        .where(state_is(S.SENDING))
-        .exists()
-    )
-    change = (
-        attempt.update()
-        .where(among(connection, attempt.c.id, ids), attempt.c.phase == Phase.STARTED.value, ours)
-        .values(phase=Phase.HANDOFF.value, handoff_at=now)
-        .returning(attempt.c.id, attempt.c.message_id)
-    )
-    marked = {row.id: row.message_id for row in connection.execute(change)}
-    fixed = [{"b_id": message_id, "b_hash": marks[i]} for i, message_id in sorted(marked.items())]
-    if fixed:
-        values: dict[str, Any] = {"body_hash": sa.bindparam("b_hash")}
-        connection.execute(message.update().where(message.c.id == sa.bindparam("b_id")).values(**values), fixed)
+    dialect = connection.dialect.name
+    ids = bind_ids(dialect, marks)
+    if dialect != SQLITE:
+        connection.execute(_live(dialect), ids)  # waits for a recovery that holds the row, and keeps the next out
+    marked = {row[0]: row[1] for row in connection.execute(_mark(dialect), {**ids, "b_now": now})}
+    if marked:
+        fixed = [{"b_id": message_id, "b_hash": marks[i]} for i, message_id in sorted(marked.items())]
+        connection.execute(_fix_hash(), fixed)
     return frozenset(marked)
 
 
@@ -99,7 +90,8 @@ def record(connection: Connection, results: Sequence[Result], *, now: datetime) 
     """Write a group of results: the attempts always, the messages where the lease is still ours."""
     if not results:
         return Recorded()
-    live = _live(connection, [r.attempt_id for r in results])
+    dialect = connection.dialect.name
+    live = frozenset(connection.execute(_live(dialect), bind_ids(dialect, (r.attempt_id for r in results))).scalars())
     _write_attempts(connection, results, now=now)
     timely = [r for r in results if r.attempt_id in live]
     late = [r for r in results if r.attempt_id not in live]
@@ -108,9 +100,10 @@ def record(connection: Connection, results: Sequence[Result], *, now: datetime) 
         {"b_id": r.message_id, "b_n": r.leg, "b_ref": r.outcome.provider_ref} for r in results if r.outcome.provider_ref
     ]
     if references:
-        bound = (leg.c.message_id == sa.bindparam("b_id"), leg.c.n == sa.bindparam("b_n"))
-        connection.execute(leg.update().where(*bound).values(provider_ref=sa.bindparam("b_ref")), references)
-    suppressions.add(connection, [block for r in results for block in r.suppress])
+        connection.execute(_refer(), references)
+    blocks = [block for r in results for block in r.suppress]
+    if blocks:
+        suppressions.add(connection, blocks)
     return Recorded(late=frozenset(r.attempt_id for r in late), proved=_prove(connection, late, now=now))
 
 
@@ -123,80 +116,129 @@ def resend_after_unknown(connection: Connection, ids: Sequence[str], *, not_befo
     return connection.execute(change.values(attempts=message.c.attempts + 1, **values)).rowcount
 
 
-def _live(connection: Connection, ids: Sequence[str]) -> frozenset[str]:
+@cache
+def _live(dialect: str) -> sa.Select[str]:
     """The attempts whose lease is still theirs; their messages stay locked to the end of the transaction."""
-    query = (
+    return (
         sa.select(attempt.c.id)
         .join(message, sa.and_(message.c.id == attempt.c.message_id, message.c.lease_token == attempt.c.lease_token))
-        .where(among(connection, attempt.c.id, ids), state_is(S.SENDING))
+        .where(among_ids(dialect, attempt.c.id), state_is(S.SENDING))
         .order_by(message.c.id)
         .with_for_update(of=message)
     )
-    return frozenset(connection.execute(query).scalars())
+
+
+@cache
+def _mark(dialect: str) -> ReturningUpdate[str, str]:
+    ours = (
+        sa.select(sa.literal(1))
+        .where(message.c.id == attempt.c.message_id, message.c.lease_token == attempt.c.lease_token)
+        .where(state_is(S.SENDING))
+        .exists()
+    )
+    return (
+        attempt.update()
+        .where(among_ids(dialect, attempt.c.id), attempt.c.phase == Phase.STARTED.value, ours)
+        .values(phase=Phase.HANDOFF.value, handoff_at=sa.bindparam("b_now"))
+        .returning(attempt.c.id, attempt.c.message_id)
+    )
+
+
+@cache
+def _fix_hash() -> sa.Update:
+    return message.update().where(message.c.id == sa.bindparam("b_id")).values(body_hash=sa.bindparam("b_hash"))
+
+
+@cache
+def _refer() -> sa.Update:
+    bound = (leg.c.message_id == sa.bindparam("b_id"), leg.c.n == sa.bindparam("b_n"))
+    return leg.update().where(*bound).values(provider_ref=sa.bindparam("b_ref"))
+
+
+@cache
+def _answer(*, silent: bool) -> sa.Update:
+    change = attempt.update().where(attempt.c.id == sa.bindparam("b_id"))
+    if not silent:
+        change = change.values(phase=Phase.REPLIED.value, replied_at=sa.bindparam("b_now"))
+    return change.values(
+        outcome=sa.bindparam("b_outcome"),
+        code=sa.bindparam("b_code"),
+        enhanced=sa.bindparam("b_enhanced"),
+        text=sa.bindparam("b_text"),
+    )
+
+
+@cache
+def _sent(dialect: str) -> sa.Update:
+    return (
+        move(S.SENT, S.SENDING)
+        .where(among_ids(dialect, message.c.id))
+        .values(
+            reason="",
+            detail="",
+            attempts=message.c.attempts + 1,
+            lease_until=None,
+            sent_at=sa.bindparam("b_now"),
+            updated_at=sa.bindparam("b_now"),
+        )
+    )
+
+
+@cache
+def _moved(state: MessageState) -> sa.Update:
+    change = move(state, S.SENDING).where(message.c.id == sa.bindparam("b_id"))
+    if state is S.READY:
+        change = change.values(not_before=sa.bindparam("b_not_before"))
+    return change.values(
+        reason=sa.bindparam("b_reason"),
+        detail=sa.bindparam("b_detail"),
+        attempts=message.c.attempts + sa.bindparam("b_charged"),
+        lease_until=None,
+        updated_at=sa.bindparam("b_now"),
+    )
 
 
 def _write_attempts(connection: Connection, results: Sequence[Result], *, now: datetime) -> None:
-    change = (
-        attempt.update()
-        .where(attempt.c.id == sa.bindparam("b_id"))
-        .values(
-            outcome=sa.bindparam("b_outcome"),
-            code=sa.bindparam("b_code"),
-            enhanced=sa.bindparam("b_enhanced"),
-            text=sa.bindparam("b_text"),
-        )
-    )
-    for silent in (True, False):
-        rows = [
-            {
-                "b_id": r.attempt_id,
-                "b_outcome": r.outcome.kind.value,
-                "b_code": r.outcome.code,
-                "b_enhanced": r.outcome.enhanced,
-                "b_text": r.outcome.text,
-            }
-            for r in results
-            if (r.outcome.kind in _SILENT) is silent
-        ]
-        if rows:
-            replied = {} if silent else {"phase": Phase.REPLIED.value, "replied_at": now}
-            connection.execute(change.values(**replied), rows)
+    rows: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
+    for result in results:
+        outcome = result.outcome
+        row = {
+            "b_id": result.attempt_id,
+            "b_outcome": outcome.kind.value,
+            "b_code": outcome.code,
+            "b_enhanced": outcome.enhanced,
+            "b_text": outcome.text,
+        }
+        silent = outcome.kind in _SILENT
+        rows[silent].append(row if silent else {**row, "b_now": now})
+    for silent, some in rows.items():
+        if some:
+            connection.execute(_answer(silent=silent), some)
 
 
 def _write_messages(connection: Connection, results: Sequence[Result], *, now: datetime) -> None:
     by_state: dict[MessageState, list[Result]] = defaultdict(list)
     for result in results:
         by_state[result.state].append(result)
+    dialect = connection.dialect.name
     for state, some in by_state.items():
         if state is S.SENT:
-            change = move(S.SENT, S.SENDING).where(among(connection, message.c.id, [r.message_id for r in some]))
-            values: dict[str, Any] = {"reason": "", "detail": "", "lease_until": None, "sent_at": now}
-            connection.execute(change.values(attempts=message.c.attempts + 1, updated_at=now, **values))
-            continue
-        change = move(state, S.SENDING).where(message.c.id == sa.bindparam("b_id"))
-        values = {
-            "reason": sa.bindparam("b_reason"),
-            "detail": sa.bindparam("b_detail"),
-            "attempts": message.c.attempts + sa.bindparam("b_charged"),
-            "lease_until": None,
-            "updated_at": now,
-        }
-        if state is S.READY:
-            values["not_before"] = sa.bindparam("b_not_before")
-        connection.execute(change.values(**values), [_row(result, state) for result in some])
+            connection.execute(_sent(dialect), {**bind_ids(dialect, (r.message_id for r in some)), "b_now": now})
+        else:
+            connection.execute(_moved(state), [_row(result, state, now) for result in some])
     _open_legs(connection, [r for r in results if r.next_leg is not None], now=now)
-    unknown = [r for r in by_state[S.UNCERTAIN] if r.resend_at is not None]
-    for result in unknown:
+    for result in by_state[S.UNCERTAIN]:
         if result.resend_at is not None:
             resend_after_unknown(connection, [result.message_id], not_before=result.resend_at, now=now)
 
 
-def _row(result: Result, state: MessageState) -> dict[str, Any]:
+def _row(result: Result, state: MessageState, now: datetime) -> dict[str, Any]:
     row: dict[str, Any] = {
         "b_id": result.message_id,
         "b_reason": result.reason.code.value if result.reason else "",
         "b_detail": result.reason.detail[:200] if result.reason else "",
         "b_charged": int(result.charged),
+        "b_now": now,
     }
     if state is S.READY:
         row["b_not_before"] = result.not_before

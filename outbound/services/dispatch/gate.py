@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parseaddr
 
 import structlog
 from sqlalchemy.engine import Connection
@@ -29,7 +28,7 @@ from outbound.engine.timing.walls import local_day
 from outbound.engine.timing.zones import resolve_zones
 from outbound.services.dispatch.claim import Chunks
 from outbound.services.dispatch.kit import Kit, Slice
-from outbound.services.dispatch.parcels import Passed
+from outbound.services.dispatch.parcels import Passed, domain_of
 from outbound.services.dispatch.points import hit
 from outbound.services.dispatch.screening import RECHECK, Case, Go, Screened, Stop, Wait, screen
 from outbound.services.releases import Active
@@ -247,5 +246,4 @@ def _failed(message: Message, error: Exception, now: datetime) -> Held:
 
 def _domain(brand: BrandIdentity, message_class: str) -> str:
     """The domain of the class's sender: whoever sends, names (RFC 5322 3.6.4)."""
-    sender = brand.senders.get(message_class) or next(iter(brand.senders.values()), "")
-    return parseaddr(sender)[1].rpartition("@")[2] or "localhost"
+    return domain_of(brand.senders.get(message_class) or next(iter(brand.senders.values()), ""))

@@ -3,9 +3,11 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import structlog
 
+from outbound.domain.message import Lane
 from outbound.domain.outcome import Outcome, OutcomeKind
 from outbound.services.dispatch.kit import Kit, Slice
 from outbound.services.dispatch.parcels import Answered, Ready
@@ -51,15 +53,47 @@ class _Deliveries:
             upcoming = _upcoming(chunks)
             while chunk := await upcoming:
                 began = time.monotonic()
-                threshold = min(len(chunk), _AHEAD * self._concurrency(chunk))
-                for number, one in enumerate(chunk):
-                    if len(chunk) - number == threshold:
-                        upcoming = _upcoming(chunks)
-                    await self._start(one)
+                left = len(chunk)
+                threshold = min(left, _AHEAD * self._concurrency(chunk))
+                async for some in self._marked(chunk):
+                    for one in some:
+                        if left == threshold:
+                            upcoming = _upcoming(chunks)
+                        left -= 1
+                        await self._start(one)
                 self._adapt(time.monotonic() - began)
         finally:
             self._fed = True
             self._news.set()
+
+    async def _marked(self, chunk: list[Ready | Answered]) -> AsyncIterator[list[Ready | Answered]]:
+        """The chunk in the portions that share a handover mark, the next one marked while this one starts."""
+        size = min(self._kit.settings.ahead, max(self._slice.chunk // 2, 1))
+        if self._slice.lane is not Lane.BULK or size <= 1:
+            yield chunk  # each message is marked alone, at the last moment
+            return
+        portions = [chunk[start : start + size] for start in range(0, len(chunk), size)]
+        following = asyncio.create_task(self._mark(portions[0]), name="outbound-mark")
+        for number in range(len(portions)):
+            some = await following
+            if number + 1 < len(portions):
+                following = asyncio.create_task(self._mark(portions[number + 1]), name="outbound-mark")
+            yield some
+
+    async def _mark(self, portion: list[Ready | Answered]) -> list[Ready | Answered]:
+        hashes = {one.passed.begin.attempt_id: one.body_hash for one in portion if isinstance(one, Ready)}
+        if not hashes:
+            return portion
+        marked = await self._kit.writer.mark(hashes, now=self._slice.moment())
+        hit("handoff.done")
+        return [self._after_mark(one, marked) for one in portion]
+
+    def _after_mark(self, one: Ready | Answered, marked: frozenset[str]) -> Ready | Answered:
+        if isinstance(one, Answered):
+            return one
+        if one.passed.begin.attempt_id in marked:
+            return replace(one, marked=True)
+        return _unspent(one, "the lease is lost")
 
     async def next_answers(self) -> list[Answered]:
         """Everything answered since the last call, waiting for the first; empty when there will be no more."""
@@ -85,42 +119,45 @@ class _Deliveries:
         await gate.acquire()
         if self._kit.stopping():
             gate.release()
-            return  # not begun: the end of the slice gives it back
+            self._answer(_unspent(one, "the worker stopped"))
+            return
         task = asyncio.create_task(self._deliver(one, gate))
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
     async def _deliver(self, ready: Ready, slot: asyncio.Semaphore) -> None:
+        breaker = self._kit.breakers[ready.passed.begin.account]
         try:
-            outcome, paused = await self._try(ready)
+            if breaker.open and not ready.passed.probe:
+                self._answer(_unspent(ready, "the account is paused"))
+                return
+            outcome = await self._try(ready)
         finally:
             slot.release()
-        self._answer(Answered(passed=ready.passed, outcome=outcome, paused=paused))
+        if breaker.heard(outcome, self._slice.moment()):
+            account = ready.passed.begin.account
+            log.warning("account paused", adapter=account, code=outcome.code, enhanced=outcome.enhanced)
+        self._answer(Answered(passed=ready.passed, outcome=outcome))
 
-    async def _try(self, ready: Ready) -> tuple[Outcome, bool]:
+    async def _try(self, ready: Ready) -> Outcome:
         passed = ready.passed
-        breaker = self._kit.breakers[passed.begin.account]
-        if breaker.open and not passed.probe:
-            return Outcome(kind=OutcomeKind.NOT_SENT, text="the account is paused"), True
-        handed = False
+        handed = ready.marked
 
         async def handover() -> bool:
             nonlocal handed
-            now = self._slice.moment()
-            handed = await self._kit.writer.mark(passed.begin.attempt_id, ready.body_hash, now=now)
-            if handed:
+            if not ready.marked:
+                attempt = passed.begin.attempt_id
+                marked = await self._kit.writer.mark({attempt: ready.body_hash}, now=self._slice.moment())
+                handed = attempt in marked
                 hit("handoff.done")
             return handed
 
         try:
-            outcome = await self._kit.adapters[passed.begin.channel].deliver(ready.parcel, handover)
+            return await self._kit.adapters[passed.begin.channel].deliver(ready.parcel, handover)
         except Exception as error:  # noqa: BLE001 - adapters promise not to raise; if one does, assume the worst
             log.error("adapter failed", adapter=passed.begin.account, error=type(error).__name__)  # noqa: TRY400 - no values
             kind = OutcomeKind.UNCERTAIN if handed else OutcomeKind.NOT_SENT
-            outcome = Outcome(kind=kind, text=f"adapter error {type(error).__name__}")
-        if breaker.heard(outcome, self._slice.moment()):
-            log.warning("account paused", adapter=passed.begin.account, code=outcome.code, enhanced=outcome.enhanced)
-        return outcome, False
+            return Outcome(kind=kind, text=f"adapter error {type(error).__name__}")
 
     def _answer(self, answered: Answered) -> None:
         self._answers.append(answered)
@@ -146,3 +183,7 @@ def _upcoming(chunks: Rendered) -> "asyncio.Task[list[Ready | Answered]]":
         return await anext(chunks, [])
 
     return asyncio.create_task(following(), name="outbound-gate")
+
+
+def _unspent(ready: Ready, why: str) -> Answered:
+    return Answered(passed=ready.passed, outcome=Outcome(kind=OutcomeKind.NOT_SENT, text=why), unspent=True)

@@ -1,6 +1,8 @@
 """The values that travel from stage to stage."""
 
 from dataclasses import dataclass, field
+from email.utils import parseaddr
+from functools import lru_cache
 
 from outbound.channels.base import Parcel
 from outbound.domain.customer import ChannelName, Customer
@@ -32,11 +34,12 @@ class Passed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """Rendered: the exact bytes, to be handed over."""
+    """Rendered: the exact bytes, to be handed over. ``marked``: the handover is durable already."""
 
     passed: Passed
     parcel: Parcel
     body_hash: str
+    marked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +52,8 @@ class Answered:
     passed: Passed
     outcome: Outcome
     stop: "RenderFailure | None" = field(default=None)
-    paused: bool = False
-    """The account was paused before this message tried: back to ready, unspent."""
+    unspent: bool = False
+    """It never tried (account paused, worker stopping): back to ready as if nothing had been."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,3 +62,9 @@ class RenderFailure:
 
     detail: str
     changed: bool = False
+
+
+@lru_cache(maxsize=64)
+def domain_of(sender: str) -> str:
+    """The domain in ``Name <address>``; senders are few, parsing is slow."""
+    return parseaddr(sender)[1].rpartition("@")[2] or "localhost"

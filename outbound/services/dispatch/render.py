@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from email.utils import parseaddr
 
 import structlog
 
@@ -14,7 +13,7 @@ from outbound.domain.outcome import Outcome, OutcomeKind
 from outbound.domain.rendered import EmailEnvelope, RenderedEmail, RenderStop
 from outbound.engine.rendering import Links
 from outbound.services.dispatch.kit import Kit, Slice
-from outbound.services.dispatch.parcels import Answered, Passed, Ready, RenderFailure
+from outbound.services.dispatch.parcels import Answered, Passed, Ready, RenderFailure, domain_of
 from outbound.services.dispatch.points import hit
 
 log = structlog.get_logger("outbound.dispatch")
@@ -64,7 +63,7 @@ def _render(kit: Kit, passed: Passed) -> Ready | Answered:
     if isinstance(rendered, RenderedEmail):
         subject = rendered.subject
         required = message_class.unsubscribe_required
-        domain = parseaddr(rendered.sender)[1].rpartition("@")[2]
+        domain = domain_of(rendered.sender)
         envelope = EmailEnvelope(
             to=begin.address,
             message_id=begin.mime_id,

@@ -34,4 +34,4 @@ class Tally:
 
     def report(self) -> SliceReport:
         """The counts so far."""
-        return SliceReport(claimed=self.claimed, states=dict(self.states), late=self.late)
+        return SliceReport(claimed=self.claimed, states={s: n for s, n in self.states.items() if n}, late=self.late)

@@ -40,8 +40,8 @@ def verdict(
     if answered.stop is not None:
         state = S.UNCERTAIN if answered.stop.changed else S.SKIPPED
         to = _Move(state=state, reason=Reason(ReasonCode.RENDER, answered.stop.detail))
-    elif answered.paused:
-        to = _unspent(Reason(ReasonCode.PROVIDER, "account_paused"), retry_at or now)
+    elif answered.unspent:
+        to = _unspent(Reason(ReasonCode.PROVIDER, describe(outcome)), retry_at or now)
     else:
         to = _after(outcome, passed, now=now, jitter=jitter, retry_at=retry_at)
     if passed.in_doubt and to.state in (S.FAILED, S.EXPIRED, S.SKIPPED):

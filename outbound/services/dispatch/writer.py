@@ -6,7 +6,7 @@ one thread, so that the process never waits for its own lock.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,11 +32,10 @@ _FIRST_WAIT = 0.1
 
 
 @dataclass(slots=True)
-class _Mark:
-    attempt_id: str
-    body_hash: str
+class _Marks:
+    hashes: Mapping[str, str]
     now: datetime
-    answer: asyncio.Future[bool]
+    answer: asyncio.Future[frozenset[str]]
 
 
 @dataclass(slots=True)
@@ -48,7 +47,7 @@ class _Results:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    marks: list[_Mark]
+    marks: list[_Marks]
     results: list[_Results]
 
 
@@ -60,7 +59,7 @@ class Writer:
         self._group = group
         threads = 1 if database.is_sqlite else _POSTGRESQL_THREADS
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="outbound-writer")
-        self._marks: list[_Mark] = []
+        self._marks: list[_Marks] = []
         self._results: list[_Results] = []
         self._committer: asyncio.Task[None] | None = None
 
@@ -73,10 +72,13 @@ class Writer:
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, run)
 
-    async def mark(self, attempt_id: str, body_hash: str, *, now: datetime) -> bool:
-        """Make a handover durable. False: the lease is lost or the database is, and nothing may be sent."""
-        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._marks.append(_Mark(attempt_id, body_hash, now, answer))
+    async def mark(self, hashes: Mapping[str, str], *, now: datetime) -> frozenset[str]:
+        """Make handovers durable (attempt id to body hash). What is not answered lost its lease: send nothing.
+
+        Nothing is answered when the database fails.
+        """
+        answer: asyncio.Future[frozenset[str]] = asyncio.get_running_loop().create_future()
+        self._marks.append(_Marks(hashes, now, answer))
         self._wake()
         return await answer
 
@@ -110,12 +112,12 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - fail closed: no handover; results are tried again, one by one
             log.error("group commit failed", error=type(error).__name__)  # noqa: TRY400 - a traceback may quote values
             for mark in group.marks:
-                _resolve(mark.answer, False)
+                _resolve(mark.answer, frozenset())
             for one in group.results:
                 await self._commit_alone(one)
             return
         for mark in group.marks:
-            _resolve(mark.answer, mark.attempt_id in marked)
+            _resolve(mark.answer, marked & mark.hashes.keys())
         for one, answer in zip(group.results, recorded, strict=True):
             _resolve(one.answer, answer)
         if group.results:
@@ -154,7 +156,7 @@ class Writer:
                     recorded.append(Recorded(late=found.late & ids, proved=found.proved & ids))
                 hit("record.open")
             if group.marks:
-                marks = {mark.attempt_id: mark.body_hash for mark in group.marks}
+                marks = {attempt: digest for mark in group.marks for attempt, digest in mark.hashes.items()}
                 marked = outbox_results.mark_handoff(connection, marks, now=max(mark.now for mark in group.marks))
                 hit("handoff.open")
         return marked, recorded

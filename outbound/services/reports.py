@@ -1,0 +1,64 @@
+"""The equation: every candidate is accounted for, per run and in total (delivery.md 2.3).
+
+candidates = skipped at planning + messages; messages = sum over states.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy.engine import Connection
+
+from outbound.domain.message import MessageState
+from outbound.storage import outbox_counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equation:
+    """Both sides, and where they come from.
+
+    ``candidates`` and ``skipped`` are the planner's counters; ``decided_skips`` counts the decisions that say
+    skip, ``messages`` the rows of the outbox, ``states`` the same by state. ``reasons`` is by (state, reason),
+    ``planning_reasons`` by reason, ``channels`` counts sent messages by the channel that took them.
+    """
+
+    run_id: str | None
+    candidates: int
+    skipped: int
+    messages: int
+    states: Mapping[str, int]
+    decided_skips: int = 0
+    reasons: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    planning_reasons: Mapping[str, int] = field(default_factory=dict)
+    channels: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing is missing and nothing is counted twice. A state nobody knows breaks it."""
+        known = {state.value for state in MessageState}
+        summed = sum(count for state, count in self.states.items() if state in known)
+        return self.candidates == self.skipped + self.messages and self.messages == summed
+
+    def __str__(self) -> str:
+        states = " + ".join(f"{state} {count}" for state, count in sorted(self.states.items())) or "0"
+        verdict = "holds" if self.holds else "DOES NOT HOLD"
+        return f"{self.candidates} = {self.skipped} skipped + {self.messages} messages ({states}): {verdict}"
+
+
+def equation(connection: Connection, run_id: str | None) -> Equation:
+    """The equation of one run, or of the whole installation (None), read in the caller's snapshot.
+
+    A run that does not exist has no candidates and no messages: 0 = 0.
+    """
+    candidates, skipped = outbox_counts.planned(connection, run_id)
+    planning_reasons = outbox_counts.planning_skips(connection, run_id)
+    return Equation(
+        run_id=run_id,
+        candidates=candidates,
+        skipped=skipped,
+        messages=outbox_counts.messages(connection, run_id),
+        states=outbox_counts.by_state(connection, run_id),
+        decided_skips=sum(planning_reasons.values()),
+        reasons=outbox_counts.by_reason(connection, run_id),
+        planning_reasons=planning_reasons,
+        channels=outbox_counts.sent_by_channel(connection, run_id),
+    )

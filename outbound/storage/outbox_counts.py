@@ -1,0 +1,64 @@
+"""Sums over the outbox and over planning, of one run or of all (``run_id`` None)."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from outbound.domain.message import MessageState
+from outbound.storage.tables import decision, leg, message, run
+
+
+def planned(connection: Connection, run_id: str | None) -> tuple[int, int]:
+    """Candidates and those skipped at planning, as the planner counted them."""
+    query = sa.select(
+        sa.func.coalesce(sa.func.sum(run.c.candidates), 0), sa.func.coalesce(sa.func.sum(run.c.skipped), 0)
+    )
+    row = connection.execute(_of(query, run.c.id, run_id)).one()
+    return int(row[0]), int(row[1])
+
+
+def messages(connection: Connection, run_id: str | None) -> int:
+    """Rows of the outbox."""
+    query = sa.select(sa.func.count()).select_from(message)
+    return int(connection.execute(_of(query, message.c.run_id, run_id)).scalar_one())
+
+
+def by_state(connection: Connection, run_id: str | None) -> dict[str, int]:
+    """Messages by state."""
+    query = sa.select(message.c.state, sa.func.count()).group_by(message.c.state)
+    return {row[0]: int(row[1]) for row in connection.execute(_of(query, message.c.run_id, run_id))}
+
+
+def by_reason(connection: Connection, run_id: str | None) -> dict[tuple[str, str], int]:
+    """Messages that have a reason, by (state, reason)."""
+    query = (
+        sa.select(message.c.state, message.c.reason, sa.func.count())
+        .where(message.c.reason != "")
+        .group_by(message.c.state, message.c.reason)
+    )
+    return {(row[0], row[1]): int(row[2]) for row in connection.execute(_of(query, message.c.run_id, run_id))}
+
+
+def planning_skips(connection: Connection, run_id: str | None) -> dict[str, int]:
+    """Candidates that planning skipped, by reason, from their decisions."""
+    query = (
+        sa.select(decision.c.reason, sa.func.count()).where(decision.c.verdict == "skip").group_by(decision.c.reason)
+    )
+    return {row[0]: int(row[1]) for row in connection.execute(_of(query, decision.c.run_id, run_id))}
+
+
+def sent_by_channel(connection: Connection, run_id: str | None) -> dict[str, int]:
+    """Sent messages by the channel of the leg that took them."""
+    current = sa.and_(leg.c.message_id == message.c.id, leg.c.n == message.c.leg)
+    query = (
+        sa.select(leg.c.channel, sa.func.count())
+        .select_from(message.join(leg, current))
+        .where(message.c.state == MessageState.SENT.value)
+        .group_by(leg.c.channel)
+    )
+    return {row[0]: int(row[1]) for row in connection.execute(_of(query, message.c.run_id, run_id))}
+
+
+def _of(query: sa.Select[Any], column: sa.ColumnElement[str], run_id: str | None) -> sa.Select[Any]:
+    return query if run_id is None else query.where(column == run_id)
