@@ -8,9 +8,8 @@ from condition_schema import BARE, SCOPE, START, marked, problems_of
 from outbound.domain.source import Severity, Span
 from outbound.engine.conditions import Scope, compile_clause
 
-ERRORS = [
-    tuple(block.split("\n")) for block in Path(__file__).with_name("errors.txt").read_text().strip().split("\n\n")
-]
+_BLOCKS = Path(__file__).with_name("errors.txt").read_text(encoding="utf-8").strip().split("\n\n")
+ERRORS = [tuple(block.split("\n")) for block in _BLOCKS]
 """Each: the condition, and below it the piece pointed at, the code, the sentence and the suggestion."""
 
 
