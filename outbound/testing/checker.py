@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -67,7 +66,7 @@ def check(
 
 
 def _accepted_by_message(
-    connection: Connection, messages: Mapping[str, Mapping[str, Any]], accepted: Iterable[Accepted]
+    connection: Connection, messages: Mapping[str, sa.RowMapping], accepted: Iterable[Accepted]
 ) -> Counter[str]:
     """How often each message was accepted; unknown references are counted under themselves with a mark."""
     by_reference = {row["message_id"].strip("<>"): key for key, row in messages.items() if row["message_id"]}
@@ -77,7 +76,7 @@ def _accepted_by_message(
 
 
 def _known(
-    messages: Mapping[str, Mapping[str, Any]], acknowledged: Iterable[str], refused: Iterable[str]
+    messages: Mapping[str, sa.RowMapping], acknowledged: Iterable[str], refused: Iterable[str]
 ) -> list[Violation]:
     lost = [
         Violation(invariant="I1", subject=i, text="acknowledged, but no row") for i in acknowledged if i not in messages
@@ -94,7 +93,7 @@ def _strangers(counts: Counter[str]) -> list[Violation]:
     ]
 
 
-def _copies(messages: Mapping[str, Mapping[str, Any]], counts: Counter[str]) -> list[Violation]:
+def _copies(messages: Mapping[str, sa.RowMapping], counts: Counter[str]) -> list[Violation]:
     """I2. A message on leg n may have been accepted n times at most: an earlier leg may bounce after its 250."""
     return [
         Violation(invariant="I2", subject=key, text=f"accepted {count} times on {messages[key]['leg']} leg(s)")
@@ -103,7 +102,7 @@ def _copies(messages: Mapping[str, Mapping[str, Any]], counts: Counter[str]) -> 
     ]
 
 
-def _states(messages: Mapping[str, Mapping[str, Any]], counts: Counter[str]) -> list[Violation]:
+def _states(messages: Mapping[str, sa.RowMapping], counts: Counter[str]) -> list[Violation]:
     """I3 and I4."""
     found = []
     for key, row in messages.items():
@@ -178,7 +177,7 @@ def _equations(connection: Connection) -> list[Violation]:
     return found
 
 
-def _leases(messages: Mapping[str, Mapping[str, Any]], lease_now: datetime) -> list[Violation]:
+def _leases(messages: Mapping[str, sa.RowMapping], lease_now: datetime) -> list[Violation]:
     """I7."""
     return [
         Violation(invariant="I7", subject=key, text=f"{row['state']} under a lease that ended at {row['lease_until']}")

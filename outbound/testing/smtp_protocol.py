@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import re
 import socket
@@ -191,22 +190,25 @@ class Session(asyncio.Protocol):
                 self._expect = self._plain
                 self._say("334 ")
         elif method.upper() == "LOGIN":
-            self._expect = self._login_name
-            self._say("334 VXNlcm5hbWU6")
+            if initial:
+                self._login_name(initial)
+            else:
+                self._expect = self._login_name
+                self._say("334 VXNlcm5hbWU6")
         else:
             self._say("504 5.5.4 method not known")
 
     def _plain(self, answer: str) -> None:
         try:
-            _, user, password = base64.b64decode(answer).decode().split("\0")
-        except (ValueError, binascii.Error):
+            _, user, password = _plain_text(answer).split("\0")
+        except ValueError:
             self._say("501 5.5.2 not base64")
             return
         self._check(user, password)
 
     def _login_name(self, answer: str) -> None:
-        user = base64.b64decode(answer).decode()
-        self._expect = lambda line: self._check(user, base64.b64decode(line).decode())
+        user = _plain_text(answer)
+        self._expect = lambda line: self._check(user, _plain_text(line))
         self._say("334 UGFzc3dvcmQ6")
 
     def _check(self, user: str, password: str) -> None:
@@ -335,6 +337,7 @@ class Session(asyncio.Protocol):
                 reset(self._transport)
             case "hang":
                 self._deaf = True
+                self._transport.pause_reading()
             case "partial":
                 self._deaf = True
                 self._transport.write(b"250-2.0.0 acc")
@@ -364,6 +367,14 @@ class Session(asyncio.Protocol):
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _plain_text(answer: str) -> str:
+    """Base64 as a client sends it; nonsense reads as nothing, which is no password."""
+    try:
+        return base64.b64decode(answer).decode()
+    except ValueError:
+        return ""
 
 
 def reset(transport: asyncio.Transport) -> None:

@@ -39,11 +39,13 @@ class SmtpServer:
         certificate: Path | None = None,
         key: Path | None = None,
         keep: bool = True,
+        size_limit: int = 50_000_000,
         port: int = 0,
     ) -> None:
         self.ledger = folder / "smtp-ledger.jsonl"
         self.kept = folder / "kept"
         arguments = ["--ledger", str(self.ledger), "--port", str(port), "--tls", tls]
+        arguments += ["--size-limit", str(size_limit)]
         for mode in modes:
             arguments += ["--mode", mode]
         for user, password in (accounts or {}).items():
