@@ -71,21 +71,11 @@ class App:
             await adapter.close()
 
 
-def open_database(settings: Settings) -> Database:
-    """The database of the installation. Raises OutboundError ``schema.old`` when it must be migrated first."""
-    from outbound.storage.schema import require_current  # noqa: PLC0415 - Alembic takes its time to load
-
-    database = Database(settings.database_url)
-    try:
-        require_current(database)
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
 def build(settings: Settings, database: Database, *, clock: Clock = wall_clock) -> App:
-    """Put the service together; ``clock`` dates what the mailbox writes (a virtual one in a trial). Raises ConfigurationError for a missing key, credential or address."""
+    """Put the service together; ``clock`` dates what the mailbox writes (a virtual one in a trial).
+
+    Raises ConfigurationError for a missing key, credential or address.
+    """
     keyring = settings.keyring()
     adapters = {ChannelName.EMAIL: _email(settings, clock), ChannelName.SMS: _sms(settings, clock)}
     guarded = {name: _guard(settings, name, adapter) for name, adapter in adapters.items()}
@@ -135,7 +125,7 @@ def _sms(settings: Settings, clock: Clock) -> Adapter:
             from_number=section.from_number,
             messaging_service_sid=section.messaging_service_sid,
             concurrency=section.concurrency,
-            api_base=section.api_base or TwilioSettings.api_base,
+            api_base=section.api_base,
         )
     )
 

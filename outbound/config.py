@@ -65,7 +65,7 @@ class SmsSection(_Section):
     account_sid: str = ""
     from_number: str = ""
     messaging_service_sid: str = ""
-    api_base: str = ""
+    api_base: str = "https://api.twilio.com"
     concurrency: int = Field(default=10, ge=1, le=100)
 
 

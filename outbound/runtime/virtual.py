@@ -29,6 +29,7 @@ class VirtualClock:
         self.now = at
 
     def __call__(self) -> datetime:
+        """The time it stands at."""
         return self.now
 
 

@@ -60,6 +60,17 @@ def require_current(database: Database) -> None:
         raise OutboundError("schema.old", f"the database is {have}, needed is {version.need}", "run `outbound migrate`")
 
 
+def open_current(url: str) -> Database:
+    """The database at ``url``. Raises OutboundError ``schema.old`` when it must be migrated first."""
+    database = Database(url)
+    try:
+        require_current(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from outbound import __version__
@@ -29,7 +28,6 @@ COMMANDS = (
     "run",
     "serve",
     "status",
-    "report",
     "doctor",
     "bench",
 )
@@ -77,10 +75,10 @@ def main() -> None:
     command = typer.main.get_command(build())
     try:
         status = command.main(standalone_mode=False, prog_name="outbound")
-    except click.UsageError as error:
-        error.show()
+    except typer.TyperException as error:  # the command line itself is wrong
+        print_error(f"outbound: {error.format_message()} (see outbound --help)")
         sys.exit(EXIT_USAGE)
-    except click.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         print_error("interrupted")
         sys.exit(EXIT_ERROR)
     except (OutboundError, ConfigurationError) as error:

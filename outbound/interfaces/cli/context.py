@@ -36,9 +36,9 @@ class Context:
     @cached_property
     def database(self) -> "Database":
         """The database, at the schema this version needs. Raises OutboundError ``schema.old`` otherwise."""
-        from outbound.app import open_database
+        from outbound.storage.schema import open_current
 
-        return open_database(self.settings)
+        return open_current(self.settings.database_url)
 
     def active(self) -> "Active":
         """The active release. Raises OutboundError ``release.none`` before the first ``outbound apply``."""
