@@ -42,7 +42,8 @@ def merge(connection: Connection, *, now: datetime, remark: Remark) -> Counter[s
     )
     _refuse(connection, "confirmed = 1 AND address IS NULL", "no address that the consent could belong to", remark)
     counts["unchanged"] = _delete(connection, _unchanged(connection))
-    counts["older"] = _keep_older(connection, now)
+    known, counts["older"] = _keep_older(connection, now)
+    counts["unchanged"] += known
     rows = connection.exec_driver_sql("SELECT state, count(*) FROM stage_consent GROUP BY state")
     counts.update({state: number for state, number in rows})  # noqa: C416 - rows are not pairs for a type checker
     _append(connection, now)
@@ -76,8 +77,8 @@ def _unchanged(connection: Connection) -> str:
     )
 
 
-def _keep_older(connection: Connection, now: datetime) -> int:
-    """Withdrawals from before the grant on record: into the ledger, once, and no further."""
+def _keep_older(connection: Connection, now: datetime) -> tuple[int, int]:
+    """Withdrawals from before the grant on record go into the ledger only: how many it had, and how many not."""
     older = (
         f"state = 'withdrawn' AND EXISTS (SELECT 1 FROM consent c WHERE {_SAME} AND c.state = 'granted'"
         " AND c.at > stage_consent.at)"
@@ -87,10 +88,10 @@ def _keep_older(connection: Connection, now: datetime) -> int:
         " AND e.at = stage_consent.at AND e.topic = stage_consent.topic AND e.channel = stage_consent.channel"
         " AND e.state = stage_consent.state)"
     )
-    _delete(connection, f"{older} AND {known}")
+    repeated = _delete(connection, f"{older} AND {known}")
     number = _insert_ledger(connection, older, now)
     _delete(connection, older)
-    return number
+    return repeated, number
 
 
 def _append(connection: Connection, now: datetime) -> None:
