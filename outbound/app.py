@@ -49,10 +49,17 @@ class App:
         )
 
     def message_links(self, message: Message, channel: ChannelName) -> Links:
-        """The links one message carries; the same message always has the same ones."""
-        unsubscribe = self.links.unsubscribe(
-            customer_id=message.customer_id, topic=message.topic, channel=channel.value, message_id=message.id
-        )
+        """The links one message carries; the same message always has the same ones.
+
+        Who can say no to the topic gets the link to do so; a receipt or a parcel notice has none.
+        """
+        policy = releases.by_id(self.database, message.release).ruleset.policy
+        topic = policy.topics[message.topic]
+        unsubscribe = ""
+        if topic.opt_out or topic.message_class.unsubscribe_required:
+            unsubscribe = self.links.unsubscribe(
+                customer_id=message.customer_id, topic=message.topic, channel=channel.value, message_id=message.id
+            )
         return Links(unsubscribe=unsubscribe, preferences="", assets=self.links.assets())
 
     def write_mailbox_index(self) -> Path | None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from outbound.domain.keyring import Keyring
 from outbound.services.links import LinkMaker, UnsubscribeLink
 
+MESSAGE = "01a20cad174073828293d1ba4e2ac211"
 OLD, NEW = "k1:" + "11" * 32, "k2:" + "22" * 32
 
 
@@ -14,14 +15,14 @@ def links(keys: str = OLD) -> LinkMaker:
 
 
 def token(maker: LinkMaker, customer_id: str = "c-1") -> str:
-    url = maker.unsubscribe(customer_id=customer_id, topic="newsletter", channel="email", message_id="m1")
+    url = maker.unsubscribe(customer_id=customer_id, topic="newsletter", channel="email", message_id=MESSAGE)
     assert url.startswith("https://news.shop.example/u/")
     return url.removeprefix("https://news.shop.example/u/")
 
 
 @given(st.text(st.characters(exclude_characters="\x1f", exclude_categories=["Cs"])))
 def test_a_token_reads_back_whatever_the_customer_id(customer_id: str) -> None:
-    expected = UnsubscribeLink(customer_id=customer_id, topic="newsletter", channel="email", message_id="m1")
+    expected = UnsubscribeLink(customer_id=customer_id, topic="newsletter", channel="email", message_id=MESSAGE)
     assert links().read_unsubscribe(token(links(), customer_id)) == expected
 
 
@@ -36,8 +37,7 @@ def test_a_flipped_bit_anywhere_opens_nothing() -> None:
 def test_truncated_swapped_and_foreign_tokens_open_nothing() -> None:
     good, other = token(links()), token(links(), "c-2")
     assert all(links().read_unsubscribe(good[:length]) is None for length in range(len(good)))
-    key_id, body, _ = good.split(".")
-    assert links().read_unsubscribe(f"{key_id}.{body}.{other.split('.')[2]}") is None
+    assert links().read_unsubscribe(good[:-22] + other[-22:]) is None
     assert links("k1:" + "33" * 32).read_unsubscribe(good) is None
 
 
