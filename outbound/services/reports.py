@@ -5,9 +5,11 @@ candidates = skipped at planning + messages; messages = sum over states.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
+from outbound.domain.errors import OutboundError
 from outbound.domain.message import MessageState
 from outbound.storage import outbox_counts
 
@@ -30,6 +32,8 @@ class Equation:
     reasons: Mapping[tuple[str, str], int] = field(default_factory=dict)
     planning_reasons: Mapping[str, int] = field(default_factory=dict)
     channels: Mapping[str, int] = field(default_factory=dict)
+    unfinished: int = 0
+    """Messages in motion or due: neither ended nor waiting for a later moment. Known where ``now`` was given."""
 
     @property
     def holds(self) -> bool:
@@ -44,7 +48,30 @@ class Equation:
         return f"{self.candidates} = {self.skipped} skipped + {self.messages} messages ({states}): {verdict}"
 
 
-def equation(connection: Connection, run_id: str | None) -> Equation:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """One slot of a rule over its audience, and what became of it. ``planned_at`` None: planning has not ended."""
+
+    id: str
+    rule: str
+    slot: str
+    trigger: str
+    release: str
+    rule_version: str
+    started_at: datetime
+    planned_at: datetime | None
+    equation: Equation
+
+
+def run_report(connection: Connection, run_id: str, *, now: datetime) -> RunReport:
+    """The report of one run. Raises OutboundError ``run.unknown``."""
+    row = outbox_counts.run_row(connection, run_id)
+    if row is None:
+        raise OutboundError("run.unknown", f"there is no run {run_id}", "see `outbound status` for the latest runs")
+    return RunReport(**row, equation=equation(connection, run_id, now=now))
+
+
+def equation(connection: Connection, run_id: str | None, *, now: datetime | None = None) -> Equation:
     """The equation of one run, or of the whole installation (None), read in the caller's snapshot.
 
     A run that does not exist has no candidates and no messages: 0 = 0.
@@ -61,4 +88,5 @@ def equation(connection: Connection, run_id: str | None) -> Equation:
         reasons=outbox_counts.by_reason(connection, run_id),
         planning_reasons=planning_reasons,
         channels=outbox_counts.sent_by_channel(connection, run_id),
+        unfinished=outbox_counts.unfinished(connection, run_id, now=now) if now else 0,
     )

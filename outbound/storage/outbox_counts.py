@@ -1,11 +1,13 @@
 """Sums over the outbox and over planning, of one run or of all (``run_id`` None)."""
 
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from outbound.domain.message import MessageState
+from outbound.storage.outbox import state_is
 from outbound.storage.tables import decision, leg, message, run
 
 
@@ -58,6 +60,30 @@ def sent_by_channel(connection: Connection, run_id: str | None) -> dict[str, int
         .group_by(leg.c.channel)
     )
     return {row[0]: int(row[1]) for row in connection.execute(_of(query, message.c.run_id, run_id))}
+
+
+def unfinished(connection: Connection, run_id: str | None, *, now: datetime) -> int:
+    """Messages that are being worked on, or due."""
+    waiting = sa.and_(state_is(MessageState.SCHEDULED, MessageState.READY), message.c.not_before <= now)
+    busy = state_is(MessageState.CLAIMED, MessageState.SENDING)
+    query = sa.select(sa.func.count()).select_from(message).where(sa.or_(waiting, busy))
+    return int(connection.execute(_of(query, message.c.run_id, run_id)).scalar_one())
+
+
+def run_row(connection: Connection, run_id: str) -> dict[str, Any] | None:
+    """What stands on a run's own row, its counters aside."""
+    columns = (
+        run.c.id,
+        run.c.rule,
+        run.c.slot,
+        run.c.trigger,
+        run.c.release,
+        run.c.rule_version,
+        run.c.started_at,
+        run.c.planned_at,
+    )
+    row = connection.execute(sa.select(*columns).where(run.c.id == run_id)).mappings().first()
+    return {str(name): value for name, value in row.items()} if row else None
 
 
 def _of(query: sa.Select[Any], column: sa.ColumnElement[str], run_id: str | None) -> sa.Select[Any]:
