@@ -103,6 +103,7 @@ def url_list(name: str, urls: Sequence[str]) -> bytes:
     return _bounded(name, line) + b"\r\n"
 
 
+@lru_cache(maxsize=1024)
 def list_id(value: str) -> bytes:
     """``List-Id: Description <list.example>`` (RFC 2919 2); a value without brackets gets them."""
     refuse_controls("List-Id", value)
@@ -147,17 +148,18 @@ def _fold_plain(name: str, value: str) -> bytes:
 
 def _encoded_words(name: str, value: str) -> bytes:
     """The whole value as base64 words of at most 75 columns, no character split between two (RFC 2047 5)."""
-    words, chunk = [], b""
+    octets = value.encode("utf-8")
+    words: list[bytes] = []
+    at = 0
     # The first line also carries the header's name, and =?utf-8?b? ?= takes 12 columns of it.
     limit = max(9, (_WIDTH - len(name) - 2 - 12) // 4 * 3)
-    for character in value:
-        octets = character.encode("utf-8")
-        if len(chunk) + len(octets) > limit:
-            words.append(chunk)
-            chunk, limit = b"", _WORD_BYTES
-        chunk += octets
-    words.append(chunk)
-    return b"\r\n ".join(b"=?utf-8?b?" + binascii.b2a_base64(word, newline=False) + b"?=" for word in words)
+    while at < len(octets) or not words:
+        end = at + limit
+        while end < len(octets) and octets[end] & 0xC0 == 0x80:  # noqa: PLR2004 - inside a UTF-8 character
+            end -= 1
+        words.append(binascii.b2a_base64(octets[at:end], newline=False))
+        at, limit = end, _WORD_BYTES
+    return b"\r\n ".join(b"=?utf-8?b?" + word + b"?=" for word in words)
 
 
 def _verified(name: str, wire: bytes, value: str) -> bytes:
