@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from outbound.storage.tables import active_release, daemon, event, leg, message
+from outbound.storage.tables import active_release, daemon, event, leg, message, run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +90,21 @@ def active_since(connection: Connection) -> ActiveSince | None:
     columns = (active_release.c.release_id, active_release.c.activated_at, active_release.c.activated_by)
     row = connection.execute(sa.select(*columns).order_by(active_release.c.n.desc()).limit(1)).first()
     return ActiveSince(release=row[0], activated_at=row[1], activated_by=row[2]) if row else None
+
+
+def latest_runs(connection: Connection, *, rule: str = "", limit: int = 50) -> tuple[str, ...]:
+    """Ids of runs, the newest first."""
+    query = sa.select(run.c.id).order_by(run.c.started_at.desc(), run.c.id.desc()).limit(limit)
+    return tuple(connection.execute(query.where(run.c.rule == rule) if rule else query).scalars())
+
+
+def find_runs(connection: Connection, name: str) -> tuple[str, ...]:
+    """Runs that ``name`` can mean: an id, its beginning, or ``RULE/SLOT``."""
+    rule, _, slot = name.partition("/")
+    query = sa.select(run.c.id).where(
+        sa.or_(run.c.id.startswith(name, autoescape=True), sa.and_(run.c.rule == rule, run.c.slot == slot))
+    )
+    return tuple(connection.execute(query.limit(3)).scalars())
 
 
 def counts(connection: Connection) -> Mapping[str, int]:

@@ -28,6 +28,7 @@ COMMANDS = (
     "run",
     "serve",
     "status",
+    "report",
     "doctor",
     "bench",
 )

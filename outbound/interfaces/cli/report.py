@@ -1,0 +1,115 @@
+"""``outbound report``: the equation of one run or of everything, with the reason for every silence."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from outbound.services.reports import Equation, RunReport
+    from outbound.storage.database import Database
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def report(
+        run: Annotated[str, typer.Argument(help="A run's id or its beginning, or RULE/SLOT. Left out: all runs.")] = "",
+        rule: Annotated[str, typer.Option(help="Only runs of this rule.")] = "",
+        limit: Annotated[int, typer.Option(min=1, help="How many runs to list.")] = 50,
+        as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    ) -> None:
+        """Show who was a candidate, what was sent, held or skipped and why, and that the sums balance."""
+        from outbound.interfaces.cli.context import open_context
+        from outbound.interfaces.cli.exits import EXIT_ERROR
+        from outbound.interfaces.cli.output import print_json
+        from outbound.services.reports import equation, run_report
+        from outbound.storage import overview
+
+        with open_context() as context:
+            database, now = context.database, context.now()
+            if run:
+                run_id = _one(database, run)
+                with database.read() as connection:
+                    reports = [run_report(connection, run_id, now=now)]
+                    total = reports[0].equation
+            else:
+                with database.read() as connection:
+                    ids = overview.latest_runs(connection, rule=rule, limit=limit)
+                    reports = [run_report(connection, run_id, now=now) for run_id in ids]
+                    total = equation(connection, None, now=now)
+        if as_json:
+            print_json({"runs": [_jsonable(r) for r in reports], "total": _equation(total), "holds": total.holds})
+        else:
+            _print_runs(reports)
+            _print_equation(total)
+        if not total.holds:
+            raise typer.Exit(EXIT_ERROR)
+
+
+def _one(database: "Database", name: str) -> str:
+    from outbound.domain.errors import OutboundError
+    from outbound.storage import overview
+
+    with database.read() as connection:
+        found = overview.find_runs(connection, name)
+    if len(found) != 1:
+        what = "means several runs" if found else "is no run"
+        raise OutboundError("run.unknown", f"{name!r} {what}", "`outbound report` lists the runs")
+    return found[0]
+
+
+def _print_runs(reports: "Sequence[RunReport]") -> None:
+    from outbound.interfaces.cli.output import print_rows
+
+    rows = []
+    for one in reports:
+        sums = one.equation
+        waiting = sum(sums.states.get(state, 0) for state in ("scheduled", "ready", "claimed", "sending"))
+        sent = sums.states.get("sent", 0)
+        other = sums.messages - sent - waiting
+        name = f"{one.rule}/{one.slot}"
+        rows.append((name, one.id[:13], sums.candidates, sums.skipped, sums.messages, sent, waiting, other))
+    print_rows(("run", "id", "planned", "skipped", "messages", "sent", "waiting", "other"), rows)
+    typer.echo("")
+
+
+def _print_equation(total: "Equation") -> None:
+    def line(label: str, counts: "list[tuple[str, int]]") -> None:
+        if counts:
+            typer.echo(
+                f"{label:10}{sum(n for _, n in counts):>8,}   {', '.join(f'{name} {n:,}' for name, n in counts)}"
+            )
+
+    held = [(reason, n) for (state, reason), n in total.reasons.items() if state == "scheduled" and reason]
+    ended = ("skipped", "expired", "failed", "cancelled", "uncertain", "closed_unknown")
+    typer.echo(f"{'planned':10}{total.candidates:>8,}   people to whom a rule applied")
+    line("sent", sorted(total.channels.items()))
+    line("held", sorted(held))
+    line("skipped", sorted(total.planning_reasons.items()))
+    for state in ended:
+        reasons = [(reason or state, n) for (found, reason), n in sorted(total.reasons.items()) if found == state]
+        line(f"{state}*" if state == "skipped" else state, reasons)
+    typer.echo(f"\n{total}")
+
+
+def _jsonable(report: "RunReport") -> dict[str, object]:
+    names = ("id", "rule", "slot", "trigger", "release", "rule_version", "started_at", "planned_at")
+    return {name: getattr(report, name) for name in names} | {"equation": _equation(report.equation)}
+
+
+def _equation(sums: "Equation") -> dict[str, object]:
+    """Reasons by (state, reason) become ``state.reason`` keys."""
+    return {
+        "candidates": sums.candidates,
+        "skipped": sums.skipped,
+        "messages": sums.messages,
+        "states": dict(sums.states),
+        "skipped_by": dict(sums.planning_reasons),
+        "reasons": {f"{state}: {reason}" if reason else state: n for (state, reason), n in sums.reasons.items()},
+        "sent_by_channel": dict(sums.channels),
+        "unfinished": sums.unfinished,
+        "holds": sums.holds,
+    }
