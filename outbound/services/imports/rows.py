@@ -165,7 +165,7 @@ class Rows:
             if len(text) > MAX_ROW:
                 while (rest := readline(MAX_ROW)) and not rest.endswith(("\n", "\r")):
                     pass
-                self._refuse_row(f"longer than {MAX_ROW:,} characters")
+                self._refuse_row(f"is longer than {MAX_ROW:,} characters")
             elif self._is_sound(text):
                 yield text
 
@@ -179,7 +179,7 @@ class Rows:
                 self.line = following
                 following += text.count("\n") + step
                 if skipping or len(text) > MAX_ROW:
-                    self._refuse_row(f"longer than {MAX_ROW:,} characters")
+                    self._refuse_row(f"is longer than {MAX_ROW:,} characters")
                 elif self._is_sound(text):
                     yield text
                 skipping = False
