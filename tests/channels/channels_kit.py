@@ -36,7 +36,7 @@ def email_content(
     subject: str = "Marta, è arrivata l'estate", *, sender: str = "Bottega Verde <news@bottega.example>", **changes: Any
 ) -> RenderedEmail:
     """A realistic rendered mail."""
-    known = {
+    known: dict[str, Any] = {
         "html": "<html><body><p>Però che bello: 12,50 €</p></body></html>",
         "text": "Però che bello: 12,50 €\n",
         "reply_to": "ciao@bottega.example",
@@ -48,7 +48,7 @@ def email_content(
 
 def envelope(to: str = "marta@example.it", **changes: Any) -> EmailEnvelope:
     """A marketing envelope."""
-    known = {
+    known: dict[str, Any] = {
         "message_id": "<0193-1@bottega.example>",
         "date": NOW,
         "unsubscribe_url": URL,
@@ -80,13 +80,13 @@ def sms_parcel(to: str = "+393401234567", *, reference: str = "0193-1") -> Parce
 def smtp_adapter(server: SmtpServer, **changes: Any) -> SmtpAdapter:
     """An adapter for a test server, impatient."""
     timeouts = SmtpTimeouts(connect=5, greeting=1, command=1, data=1, block=1, final=1)
-    known = {"host": "127.0.0.1", "port": server.port, "tls": Tls.NONE, "timeouts": timeouts}
+    known: dict[str, Any] = {"host": "127.0.0.1", "port": server.port, "tls": Tls.NONE, "timeouts": timeouts}
     return SmtpAdapter(SmtpSettings(**(known | changes)))
 
 
 def twilio_adapter(double: TwilioDouble, **changes: Any) -> TwilioAdapter:
     """An adapter for the double, impatient."""
-    known = {
+    known: dict[str, Any] = {
         "account_sid": double.account_sid,
         "auth_token": double.auth_token,
         "from_number": "+15005550006",

@@ -188,6 +188,20 @@ def test_closing_twice_is_safe_and_a_later_delivery_connects_anew(case: Case) ->
     assert case.arrived() == 2
 
 
+def test_check_tries_the_account_and_sends_nothing(case: Case) -> None:
+    """The doctor's question: "" where a delivery would go through, and nothing arrives for asking."""
+
+    async def work() -> str:
+        adapter = case.make()
+        try:
+            return await adapter.check()
+        finally:
+            await adapter.close()
+
+    assert run(work()) == ""
+    assert case.arrived() == 0
+
+
 def test_packing_is_pure_and_delivers(case: Case) -> None:
     """Pack gives the same bytes twice, and bytes that can be delivered; foreign content is a programming error."""
     adapter = case.make()

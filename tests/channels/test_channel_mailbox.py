@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from channels_kit import deliver, deliver_one, email_content, email_parcel, envelope, sms_parcel
+from channels_kit import deliver, deliver_one, email_content, email_parcel, envelope, run, sms_parcel
 
 from outbound.channels.base import Parcel
 from outbound.channels.email import mime
@@ -80,6 +80,9 @@ def test_a_folder_that_cannot_be_written_is_not_sent_and_leaves_no_half_file(tmp
     """A name too long for the disk: not_sent, nothing but whole files."""
     outcome = deliver_one(text_box(tmp_path), sms_parcel(reference="x" * 300))
     assert outcome.kind is K.NOT_SENT
+    (tmp_path / "file").touch()
+    assert run(text_box(tmp_path / "file").check()).startswith("mailbox folder: ")
+    (tmp_path / "file").unlink()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 

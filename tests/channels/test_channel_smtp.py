@@ -92,6 +92,9 @@ def test_f22_wrong_credentials_are_an_account_fault_and_stay_secret(tmp_path: Pa
         assert handover.asked == 0
         assert "secret" not in repr(outcome)
         assert "secret" not in repr(SmtpSettings(host="x", password="wrong-secret"))
+        trouble = run(wrong.check())
+        assert trouble.startswith("535 ")
+        assert "secret" not in trouble
         right = smtp_adapter(server, username="outbound", password="right-secret")
         assert deliver_one(right, email_parcel()).kind is K.ACCEPTED
         assert server.accepted()[0].facts["user"] == "outbound"

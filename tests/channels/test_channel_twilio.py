@@ -115,7 +115,15 @@ def test_wrong_credentials_are_an_account_fault(twilio_double: TwilioDouble, cha
     adapter = twilio_adapter(twilio_double, **change)
     outcome = deliver_one(adapter, sms_parcel())
     assert (outcome.kind, outcome.account_fault, outcome.enhanced) == (K.NOT_SENT, True, "20003")
-    assert "wrong-secret" not in repr(outcome) + repr(adapter._settings)
+
+    async def ask_doctor() -> str:
+        trouble = await adapter.check()
+        await adapter.close()
+        return trouble
+
+    trouble = run(ask_doctor())
+    assert trouble.startswith("401 ")
+    assert "wrong-secret" not in repr(outcome) + repr(adapter._settings) + trouble
 
 
 def test_503_is_deferred_and_a_refused_connection_not_sent(twilio_double: TwilioDouble, tmp_path: Path) -> None:

@@ -63,6 +63,16 @@ class SmtpAdapter:
                 return outcome
             fresh = True  # a connection the server had already closed says nothing about the message
 
+    async def check(self) -> str:
+        """Connect, encrypt and sign in, then leave: "" when all of it works, else what is wrong."""
+        try:
+            connection = await self._pool.take(fresh=True)
+        except Refusal as refusal:
+            said = refusal.outcome
+            return f"{said.code} {said.text}" if said.code else said.text
+        await self._pool.give(connection)
+        return ""
+
     async def close(self) -> None:
         """Close the connections. Safe to call twice; a later delivery connects anew."""
         await self._pool.close()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from outbound.channels.base import Capabilities, Handover, Parcel
 from outbound.channels.mailbox.folder import SUFFIXES, About, file_name, keep
@@ -64,6 +65,15 @@ class MailboxAdapter:
         except OSError as problem:
             return Outcome(kind=OutcomeKind.NOT_SENT, text=f"mailbox folder: {problem.strerror or 'not writable'}")
         return Outcome(kind=OutcomeKind.ACCEPTED, text="stored", provider_ref=file_name(parcel.reference))
+
+    async def check(self) -> str:
+        """Whether the folder can be written: "" or what is wrong."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=self._folder):
+                return ""
+        except OSError as problem:
+            return f"mailbox folder: {problem.strerror or 'not writable'}"
 
     async def close(self) -> None:
         """Nothing to release."""

@@ -2,8 +2,10 @@
 
 import asyncio
 import re
+from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from http.client import responses
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -75,24 +77,25 @@ class TwilioAdapter:
             return twilio_outcome(
                 status=400, error="21603", text="no sending number is configured", stage=Stage.CONNECT
             )
-        from outbound.channels.sms import twilio_http  # noqa: PLC0415 - loads the vendor's library
-
         client = self._connected()
         if not await handover():
             return twilio_outcome(
                 status=None, error="", text="handover refused: the lease is lost", stage=Stage.CONNECT
             )
-        noted = twilio_http.Progress()
-        mark = twilio_http.progress.set(noted)
-        try:
-            made = await client.messages.create_async(**fields)
-        except Exception as problem:  # noqa: BLE001 - whatever broke, what counts is how far the request got
-            return self._failure(problem, noted, secrets)
-        finally:
-            twilio_http.progress.reset(mark)
+        made, noted = await self._ask(client.messages.create_async(**fields))
+        if isinstance(made, Exception):
+            return self._failure(made, noted, secrets)
         if not isinstance(made.sid, str) or not _SID.fullmatch(made.sid):
             return twilio_outcome(status=None, error="", text="answered without a message sid", stage=Stage.SENT)
         return Outcome(kind=OutcomeKind.ACCEPTED, code=noted.status, text=str(made.status), provider_ref=made.sid)
+
+    async def check(self) -> str:
+        """Ask for one message of the list, which an API key may do too: "" when allowed, else what is wrong."""
+        page, noted = await self._ask(self._connected().messages.page_async(page_size=1))
+        if not isinstance(page, Exception):
+            return ""
+        said = self._failure(page, noted, (self._settings.auth_token, self._settings.key_sid))
+        return f"{said.code} {said.text}" if said.code else said.text
 
     async def close(self) -> None:
         """Close the connections. Safe to call twice; a later delivery connects anew."""
@@ -135,10 +138,23 @@ class TwilioAdapter:
         return self._client
 
     @staticmethod
+    async def _ask(call: Awaitable[Any]) -> tuple[Any, "Progress"]:
+        """What the vendor's library answers or raises, and how far the request got."""
+        from outbound.channels.sms import twilio_http  # noqa: PLC0415 - loads the vendor's library
+
+        noted = twilio_http.Progress()
+        mark = twilio_http.progress.set(noted)
+        try:
+            return await call, noted
+        except Exception as problem:  # noqa: BLE001 - whatever broke, what counts is how far the request got
+            return problem, noted
+        finally:
+            twilio_http.progress.reset(mark)
+
+    @staticmethod
     def _failure(problem: Exception, noted: "Progress", secrets: tuple[str, ...]) -> Outcome:
-        """The outcome of a request that raised: by its answer if there was a whole one, else by how far it got."""
-        answered = noted.status is not None and hasattr(problem, "status") and hasattr(problem, "code")
-        if answered:
+        """The outcome of a request that raised: by a refusing answer if there was one, else by how far it got."""
+        if noted.status is not None and noted.status // 100 != 2:  # noqa: PLR2004 - a success that raised is garbage
             code = str(getattr(problem, "code", "") or "")
             said = str(getattr(problem, "msg", "") or getattr(problem, "title", ""))
             outcome = twilio_outcome(
@@ -148,7 +164,7 @@ class TwilioAdapter:
                 retry_after=parse_retry_after(noted.headers.get("retry-after"), now=datetime.now(UTC)),
                 secrets=secrets,
             )
-            return outcome if outcome.text else replace(outcome, text=f"HTTP {noted.status}")
+            return outcome if outcome.text else replace(outcome, text=responses.get(noted.status, ""))
         stage = Stage.SENT if noted.begun else Stage.CONNECT
         where = "after the request" if noted.begun else "before the request"
         return twilio_outcome(status=None, error="", text=f"{type(problem).__name__} {where}", stage=stage)
