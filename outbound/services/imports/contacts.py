@@ -37,7 +37,7 @@ def read_email(text: str) -> str:
     return f"{found.local_part}@{found.ascii_domain}"
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def _domain(domain: str) -> str:
     try:
         return validate_email(f"x@{domain}", check_deliverability=False).ascii_domain
@@ -56,7 +56,7 @@ def read_phone(text: str, country: str | None) -> tuple[str, AddressState]:
     return found
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def _phone(text: str, country: str | None) -> tuple[str, AddressState] | str:
     # its metadata takes a tenth of a second to load, and many imports have no phone
     import phonenumbers  # noqa: PLC0415 - see above
