@@ -78,20 +78,20 @@ def sms_parcel(to: str = "+393401234567", *, reference: str = "0193-1") -> Parce
 
 
 def smtp_adapter(server: SmtpServer, **changes: Any) -> SmtpAdapter:
-    """An adapter for a test server, impatient."""
-    timeouts = SmtpTimeouts(connect=5, greeting=1, command=1, data=1, block=1, final=1)
+    """An adapter for a test server."""
+    timeouts = SmtpTimeouts(connect=10, greeting=10, command=10, data=10, block=10, final=10)
     known: dict[str, Any] = {"host": "127.0.0.1", "port": server.port, "tls": Tls.NONE, "timeouts": timeouts}
     return SmtpAdapter(SmtpSettings(**(known | changes)))
 
 
 def twilio_adapter(double: TwilioDouble, **changes: Any) -> TwilioAdapter:
-    """An adapter for the double, impatient."""
+    """An adapter for the double."""
     known: dict[str, Any] = {
         "account_sid": double.account_sid,
         "auth_token": double.auth_token,
         "from_number": "+15005550006",
         "api_base": double.api_base,
-        "answer_timeout": 1.0,
+        "answer_timeout": 10.0,
     }
     return TwilioAdapter(TwilioSettings(**(known | changes)))
 
