@@ -27,8 +27,9 @@ class LinkMaker:
     """Makes and reads links under the installation's public URL.
 
     A token is the key id and, in URL-safe base64, payload and signature: short, because texts carry it too.
-    The HMAC covers the purpose, the key id and the payload, so that a token of one purpose, customer, topic or message never opens another. Tokens do
-    not expire: a link in an old mail must still let the reader out (CAN-SPAM asks for 30 days).
+    The HMAC covers the purpose, the key id and the payload, so that a token of one purpose, customer, topic or
+    message never opens another. Tokens do not expire: a link in an old mail must still let the reader out
+    (CAN-SPAM asks for 30 days).
     """
 
     keyring: Keyring

@@ -77,6 +77,8 @@ def _print_runs(reports: "Sequence[RunReport]") -> None:
 
 
 def _print_equation(total: "Equation") -> None:
+    from collections import Counter
+
     def line(label: str, counts: "list[tuple[str, int]]") -> None:
         if counts:
             typer.echo(
@@ -84,14 +86,16 @@ def _print_equation(total: "Equation") -> None:
             )
 
     held = [(reason, n) for (state, reason), n in total.reasons.items() if state == "scheduled" and reason]
-    ended = ("skipped", "expired", "failed", "cancelled", "uncertain", "closed_unknown")
+    skipped = Counter(total.planning_reasons)
+    skipped.update({reason: n for (state, reason), n in total.reasons.items() if state == "skipped"})
+    ended = ("expired", "failed", "cancelled", "uncertain", "closed_unknown")
     typer.echo(f"{'planned':10}{total.candidates:>8,}   people to whom a rule applied")
     line("sent", sorted(total.channels.items()))
     line("held", sorted(held))
-    line("skipped", sorted(total.planning_reasons.items()))
+    line("skipped", sorted(skipped.items()))
     for state in ended:
         reasons = [(reason or state, n) for (found, reason), n in sorted(total.reasons.items()) if found == state]
-        line(f"{state}*" if state == "skipped" else state, reasons)
+        line(state, reasons)
     typer.echo(f"\n{total}")
 
 

@@ -1,0 +1,187 @@
+"""The site answers as mail programs and scanners ask it, over a real socket."""
+
+import http.client
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from outbound.domain.consent import Evidence
+from outbound.domain.customer import ChannelName
+from outbound.domain.keyring import Keyring
+from outbound.interfaces.http.application import Site, create
+from outbound.runtime.serving import make_server
+from outbound.services import preferences, releases
+from outbound.services.links import LinkMaker
+from outbound.storage import tables
+from outbound.storage.database import Database
+
+ROOT = Path(__file__).resolve().parents[3]
+NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+MESSAGE = "01a20cad174073828293d1ba4e2ac211"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A served site and how to ask it."""
+
+    port: int
+    links: LinkMaker
+    database: Database
+
+    def ask(
+        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request(method, path, body or None, headers or {})
+            answer = connection.getresponse()
+            return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read().decode()
+        finally:
+            connection.close()
+
+    def path(self, customer_id: str = "c-1", topic: str = "newsletter") -> str:
+        url = self.links.unsubscribe(customer_id=customer_id, topic=topic, channel="email", message_id=MESSAGE)
+        return url.removeprefix("https://shop.example")
+
+    def consents(self) -> dict[tuple[str, str], str]:
+        with self.database.read() as connection:
+            rows = connection.execute(sa.select(tables.consent)).all()
+        return {(row.topic, row.channel): row.state for row in rows}
+
+    def everything(self) -> dict[str, list[tuple[object, ...]]]:
+        """Every row of every table, to compare before and after."""
+        with self.database.read() as connection:
+            return {
+                table.name: sorted((tuple(row) for row in connection.execute(sa.select(table))), key=str)
+                for table in tables.metadata.sorted_tables
+            }
+
+
+@pytest.fixture
+def site(database: Database, keyring: Keyring) -> Iterator[Running]:
+    files = releases.read_files(ROOT / "rules", ROOT / "templates")
+    assert isinstance(releases.publish(database, files, by="test", now=NOW), releases.Published)
+    row = {"id": "c-1", "language": "it", "attributes": {}, "created_at": NOW, "updated_at": NOW}
+    with database.write() as connection:
+        connection.execute(tables.customer.insert(), row)
+    proof = Evidence(source="test form", wording="yes please")
+    for topic in ("newsletter", "offers"):
+        preferences.grant(database, customer_id="c-1", topic=topic, channel=ChannelName.EMAIL, evidence=proof, now=NOW)
+    links = LinkMaker(keyring, "https://shop.example")
+    server = make_server(create(Site(database=database, links=links, now=lambda: NOW)), "127.0.0.1", 0)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    try:
+        yield Running(port=server.servers[0].sockets[0].getsockname()[1], links=links, database=database)
+    finally:
+        server.should_exit = True
+        thread.join(timeout=20)
+
+
+ONE_CLICK = b"List-Unsubscribe=One-Click"
+URLENCODED = {"Content-Type": "application/x-www-form-urlencoded"}
+MULTIPART = {"Content-Type": 'multipart/form-data; boundary="---x"'}
+MULTIPART_BODY = b'-----x\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n-----x--\r\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [(ONE_CLICK, URLENCODED), (MULTIPART_BODY, MULTIPART), (b"", {})],
+    ids=["form", "multipart", "bare"],
+)
+def test_one_click_withdraws_the_topic_before_the_answer(site: Running, body: bytes, headers: dict[str, str]) -> None:
+    """C03: 2xx, no redirect, no cookie, and done (RFC 8058 section 3.2); other topics stay."""
+    status, answer, _ = site.ask("POST", site.path(), body, headers)
+    assert status == 200
+    assert "location" not in answer
+    assert "set-cookie" not in answer
+    assert site.consents()[("newsletter", "email")] == "withdrawn"
+    assert site.consents()[("offers", "email")] == "granted"
+
+
+def test_repeating_it_is_fine_and_writes_nothing_more(site: Running) -> None:
+    """C05."""
+    site.ask("POST", site.path(), ONE_CLICK, URLENCODED)
+    before = site.everything()
+    assert site.ask("POST", site.path(), ONE_CLICK, URLENCODED)[0] == 200
+    assert site.everything() == before
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_safe_methods_change_nothing_on_any_address(site: Running, method: str) -> None:
+    """C04, fault F72: scanners may ask for every link in every way."""
+    before = site.everything()
+    for path in (site.path(), site.path(topic="offers"), "/health", "/ready", "/assets/x.png", "/u/k1.AAAA"):
+        site.ask(method, path)
+    assert site.everything() == before
+
+
+def test_the_page_asks_in_the_customers_language_with_a_button_that_needs_no_script(site: Running) -> None:
+    status, headers, html = site.ask("GET", site.path())
+    assert status == 200
+    assert '<html lang="it">' in html
+    assert "La lettera del mese" in html
+    assert '<form method="post"><button type="submit">' in html
+    assert "<script" not in html
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"] == "no-store"
+
+
+def test_the_ledger_keeps_where_the_withdrawal_came_from(site: Running) -> None:
+    site.ask("POST", site.path(), ONE_CLICK, URLENCODED | {"User-Agent": "Mail/1.0"})
+    with site.database.read() as connection:
+        rows = connection.execute(sa.select(tables.consent_event).where(tables.consent_event.c.state == "withdrawn"))
+        evidence = rows.one().evidence
+    assert evidence["source"] == f"unsubscribe link of message {MESSAGE}"
+    assert evidence["user_agent"] == "Mail/1.0"
+    assert evidence["actor"] == "customer"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("token", ["k1.AAAA", "nonsense", "k1." + "A" * 120])
+def test_a_foreign_token_gets_a_way_out_and_changes_nothing(site: Running, method: str, token: str) -> None:
+    """C05, fault F71: never a dead end, and never an effect."""
+    before = site.everything()
+    status, _, html = site.ask(method, f"/u/{token}", headers={"Accept-Language": "en-GB,en;q=0.8"})
+    assert status == 404
+    assert "mailto:" in html
+    assert site.everything() == before
+
+
+def test_an_erased_customers_link_still_answers(site: Running) -> None:
+    status, _, html = site.ask("POST", site.path("gone"), ONE_CLICK, URLENCODED)
+    assert status == 200
+    assert "<h1>" in html
+
+
+def test_assets_are_served_by_their_content(site: Running) -> None:
+    active = releases.active(site.database)
+    assert active is not None
+    name, (media_type, content) = next(iter(active.templates.assets().items()))
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)
+    connection.request("GET", f"/assets/{name}")
+    answer = connection.getresponse()
+    assert (answer.status, answer.getheader("content-type"), answer.read()) == (200, media_type, content)
+    assert "immutable" in (answer.getheader("cache-control") or "")
+    connection.close()
+    assert site.ask("GET", "/assets/..%2f..%2foutbound.toml")[0] == 404
+
+
+def test_a_large_body_is_refused(site: Running) -> None:
+    assert site.ask("POST", site.path(), b"x" * 70_000, URLENCODED)[0] == 413
+    assert site.consents()[("newsletter", "email")] == "granted"
+
+
+def test_health_and_readiness(site: Running) -> None:
+    assert site.ask("GET", "/health")[0] == 200
+    assert site.ask("GET", "/ready")[2] == '{"status":"ready"}'
