@@ -52,7 +52,8 @@ def load(files: Files) -> Loaded:
     segments = compile_segments(written, schema, findings)
     world = World(schema=schema, policy=policy, segments=segments, templates=_templates(files))
     rules = _rules({p: d for p, d in documents.items() if p not in (_SCHEMA, _POLICY, _SEGMENTS)}, findings, world)
-    unused_segments(written, world.mentioned, findings)
+    if not findings.unreadable:
+        unused_segments(written, world.mentioned, findings)
     problems = _finished(findings.problems, files)
     if findings.errors or schema is None or policy is None:
         return Loaded(ruleset=None, problems=problems)

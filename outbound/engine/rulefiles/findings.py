@@ -9,15 +9,19 @@ from outbound.engine.rulefiles.codes import Code
 _LONGEST_WORD = 80
 """Comparing words is quadratic in their length; a longer one is no misspelling."""
 
+_FEW = 12
+"""So many names still help as a list."""
+
 
 class Findings:
-    """Everything found so far, in the order of finding."""
+    """Everything found so far, in the order of finding. ``unreadable``: some document could not be read at all."""
 
-    __slots__ = ("errors", "problems")
+    __slots__ = ("errors", "problems", "unreadable")
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.errors = 0
+        self.unreadable = False
 
     def error(self, code: Code, span: Span, message: str, hint: str = "") -> None:
         """Note something that refuses the release."""
@@ -42,13 +46,16 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
     return spelled[found[0]] if found else None
 
 
+def near_hint(word: str, candidates: Iterable[str]) -> str:
+    """``did you mean once?``, or nothing."""
+    near = nearest(word, candidates)
+    return f"did you mean {near}?" if near else ""
+
+
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """``did you mean once?``, the list of a few candidates where nothing is near, or nothing."""
     known = sorted(candidates)
-    near = nearest(word, known)
+    near = near_hint(word, known)
     if near:
-        return f"did you mean {near}?"
+        return near
     return f"known: {', '.join(known)}" if 0 < len(known) <= _FEW else ""
-
-
-_FEW = 12

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from outbound.domain.source import Span
 
+DOCUMENT = "document"
+"""The name of the root of a document."""
+
 _EMPTY = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -80,11 +83,12 @@ class ListNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapNode:
-    """A mapping with its keys as written, each once."""
+    """A mapping with its keys as written, each once. ``flow`` is the form in braces."""
 
     entries: tuple[tuple[ScalarNode, "Node"], ...]
     span: Span
     name: str
+    flow: bool = False
 
     def __iter__(self) -> Iterator[tuple[ScalarNode, "Node"]]:
         return iter(self.entries)

@@ -14,6 +14,7 @@ from outbound.engine.rulefiles.recurrence_days import twice_in_a_period
 from outbound.engine.rulefiles.triggers import ReadTrigger
 
 _LONGEST = 200
+_NO_PLACEHOLDER = -1
 
 
 def default_once(trigger: Trigger) -> str:
@@ -54,7 +55,9 @@ def read_once(
         return None
     parts = _parts(written, node, findings)
     if node is not None and parts is not None:
-        _check_names(node, parts, placeholders(read.trigger, schema), schema, findings)
+        trigger = read.trigger
+        event_unknown = isinstance(trigger, EventTrigger) and (not schema or trigger.event not in schema.events)
+        _check_names(node, parts, placeholders(trigger, schema), event_unknown=event_unknown, findings=findings)
     if parts is None or findings.errors > before:
         return None
     names = {name for _, name, _ in parts if name}
@@ -63,13 +66,13 @@ def read_once(
 
 
 def _parts(written: str, node: ScalarNode | None, findings: Findings) -> list[tuple[str, str, int]] | None:
-    """(text before, placeholder, its offset), the placeholder of the last one perhaps empty."""
+    """(text before, placeholder, its offset); after the last placeholder perhaps a text alone."""
     parts: list[tuple[str, str, int]] = []
     position = 0
     while position < len(written):
         opening, closing = written.find("{", position), written.find("}", position)
         if opening < 0 and closing < 0:
-            parts.append((written[position:], "", position))
+            parts.append((written[position:], "", _NO_PLACEHOLDER))
             break
         if opening < 0 or closing < opening or "{" in written[opening + 1 : closing]:
             if node is not None:
@@ -85,18 +88,17 @@ def _check_names(
     node: ScalarNode,
     parts: list[tuple[str, str, int]],
     known: Mapping[str, bool],
-    schema: Schema | None,
+    *,
+    event_unknown: bool,
     findings: Findings,
 ) -> None:
-    for text, name, offset in parts:
-        if not name and offset == 0 and text:
-            continue  # a text alone: once for ever
-        if not name and text:
+    for _, name, offset in parts:
+        if offset < 0:
             continue
         span = node.place(offset, len(name) + 2)
         if name == "experiment.id":
             findings.error(Code.UNSUPPORTED, span, "'{experiment.id}' is not supported by this version yet")
-        elif name.startswith("event.") and schema is None:
+        elif name.startswith("event.") and event_unknown:
             continue
         elif name not in known:
             shown = [f"{{{word}}}" for word in known]
@@ -114,7 +116,7 @@ def _check_repeats(names: set[str], read: ReadTrigger, span: Span, findings: Fin
     if isinstance(trigger, ScheduleTrigger) and read.recurrence and "period" in names and "date" not in names:
         twice = twice_in_a_period(read.recurrence.rule, trigger.start)
         if twice:
-            message = f"{{period}} is the same on {twice[0]} and {twice[1]}: the second would not be sent"
+            message = f"two days in one {{period}}, like {twice[0]} and {twice[1]}: the second would not be sent"
             findings.error(Code.ONCE_REPEATS, span, message, 'write once: "{date}"')
     if isinstance(trigger, DateTrigger):
         if len(trigger.offsets) > 1 and "offset" not in names:

@@ -14,7 +14,7 @@ from outbound.engine.rulefiles.policy_parts import (
     read_waterfall,
 )
 from outbound.engine.rulefiles.record import Record, open_record
-from outbound.engine.rulefiles.shapes import choice, integer, items, table, text
+from outbound.engine.rulefiles.shapes import choice, items, table, text
 from outbound.engine.rulefiles.values import address, country, language, sender, zone
 
 _KEYS = (
@@ -40,10 +40,11 @@ def read_policy(documents: list[Node], findings: Findings) -> Policy | None:
     for extra in documents[1:]:
         message = "policy.yaml is one document"
         findings.error(Code.WRONG_SHAPE, extra.span, message, "remove the --- before this line")
+        return None
     record = open_record(documents[0], findings, keys=_KEYS, later=_LATER) if documents else None
     if record is None:
         return None
-    record.required("policy", integer(1, 1))
+    record.required("policy", choice(("1",)))
     timezone = record.required("timezone", zone) or "UTC"
     channels = read_channels(record)
     classes = read_classes(record, findings, channels)
@@ -79,7 +80,10 @@ def _brand(policy: Record, findings: Findings, classes: tuple[str, ...]) -> Bran
     record = open_record(node, findings, keys=_BRAND_KEYS)
     if record is None:
         return empty
+    before = findings.errors
     languages = record.required("languages", items(language, example="write [it, en]")) or ()
+    if findings.errors > before:
+        languages = ()  # what was meant is unclear: titles are not measured against it
     fallback = record.required("fallback", language) or ""
     if fallback and languages and fallback not in languages:
         message = f"'{fallback}' is not one of the languages ({', '.join(languages)})"

@@ -9,7 +9,7 @@ from typing import TypeVar
 from outbound.domain.source import Span
 from outbound.engine.rulefiles.codes import Code
 from outbound.engine.rulefiles.findings import Findings, did_you_mean, nearest
-from outbound.engine.rulefiles.nodes import MapNode, Node, ScalarNode
+from outbound.engine.rulefiles.nodes import DOCUMENT, MapNode, Node, ScalarNode
 
 T = TypeVar("T")
 Shape = Callable[[Node, Findings], T | None]
@@ -22,7 +22,7 @@ class Record:
     in the wrong place where it belongs.
     """
 
-    __slots__ = ("_findings", "_forgiven", "_node", "_values")
+    __slots__ = ("_findings", "_forgiven", "_keys", "_node", "_values")
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class Record:
     ) -> None:
         self._node = node
         self._findings = findings
+        self._keys = keys
         self._values: dict[str, tuple[ScalarNode, Node]] = {}
         self._forgiven: set[str] = set()
         """Required keys whose absence an earlier problem already explains."""
@@ -50,6 +51,8 @@ class Record:
                 findings.error(Code.MISPLACED_KEY, key.span, message, f"it stands in {elsewhere[key.text]}")
             elif key.text.lower() != "on":  # `on` was refused by the dialect
                 hint = did_you_mean(key.text, [*keys, *later])
+                if isinstance(value, ScalarNode) and value.empty and not nearest(key.text, keys):
+                    hint = "quote a text with a comma inside { }" if node.flow else hint
                 findings.error(Code.UNKNOWN_KEY, key.span, f"unknown key '{key.text}'", hint)
                 self._forgiven.add(nearest(key.text, keys) or "")
 
@@ -104,6 +107,10 @@ class Record:
             return None
         return value
 
+    def excused(self) -> bool:
+        """Whether a key of a later version already explains whatever is missing."""
+        return set(self._keys) <= self._forgiven
+
     def missing(self, key: str, hint: str = "") -> None:
         """Report a key that must be there, unless another problem already explains its absence."""
         if key not in self._forgiven:
@@ -122,5 +129,6 @@ def open_record(
     if isinstance(node, MapNode):
         return Record(node, findings, keys=keys, later=later, elsewhere=elsewhere)
     example = ", ".join(f"{key}: .." for key in list(keys)[:2])
-    findings.error(Code.WRONG_SHAPE, node.span, f"'{node.name}' must be a mapping", f"write {{{example}}}")
+    what = "a document" if node.name == DOCUMENT else f"'{node.name}'"
+    findings.error(Code.WRONG_SHAPE, node.span, f"{what} must be a mapping", f"write {{{example}}}")
     return None

@@ -41,7 +41,8 @@ _ELSEWHERE: Final = {
 }
 
 
-_SHORTEST_MONTH: Final = 28
+_MONTH_LENGTHS: Final = {2: 28, **dict.fromkeys((4, 6, 9, 11), 30), **dict.fromkeys((1, 3, 5, 7, 8, 10, 12), 31)}
+"""In the shortest of years."""
 _FIRST_DAYS: Final = {
     "WEEKLY": ("Mondays", "add BYDAY=MO"),
     "MONTHLY": ("the first of the month", "add BYMONTHDAY=1"),
@@ -189,6 +190,8 @@ class _PartReader:
                 self._error(whole, f"'{piece}' does not go with FREQ={self._frequency}", f"write {match[2]}")
                 return
             self.days.append((nth, _DAYS.index(match[2])))
+        if len({nth == 0 for nth, _ in self.days}) > 1:  # dateutil takes both together for neither
+            self._error(whole, "BYDAY mixes weekdays with and without a number", "write 1MO,2MO,.. or another rule")
 
     def _error(self, span: Span, message: str, hint: str) -> None:
         self._findings.error(Code.BAD_SCHEDULE, span, message, hint)
@@ -205,9 +208,15 @@ def check_recurrence(written: WrittenRule, start: date | None, findings: Finding
             return
     if not days_of(rule, start):
         message = f"this schedule has no day within {CYCLE_YEARS} years"
-        findings.error(Code.NEVER_FIRES, written.span, message, "its parts exclude each other")
+        findings.error(
+            Code.NEVER_FIRES,
+            written.span,
+            message,
+            "its parts" + (" and its start" if start else "") + " exclude each other",
+        )
         return
-    late = [number for number in rule.numbers("BYMONTHDAY") if number > _SHORTEST_MONTH]
+    shortest = min(_MONTH_LENGTHS[month] for month in rule.numbers("BYMONTH") or _MONTH_LENGTHS)
+    late = [number for number in rule.numbers("BYMONTHDAY") if number > shortest]
     if late:
         message = f"a month without a day {late[0]} is left out"
         findings.warning(Code.SHORT_MONTHS, written.monthdays, message, "write BYMONTHDAY=-1 for the last day")

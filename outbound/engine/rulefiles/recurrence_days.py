@@ -57,7 +57,8 @@ def days_of(rule: Recurrence, start: date | None) -> tuple[date, ...]:
     for period, days in groupby(_calendar(begin), key=lambda day: _period_number(day, begin, rule)):
         if period < 0 or period % interval:
             continue
-        chosen = [day for day in days if named(day)]
+        # As dateutil does: a first week begins with the first day, a first month or year with its own.
+        chosen = [day for day in days if named(day) and (rule.frequency != "WEEKLY" or day >= begin)]
         if rule.numbers("BYSETPOS"):
             picked = {chosen[p - 1 if p > 0 else p] for p in rule.numbers("BYSETPOS") if abs(p) <= len(chosen)}
             chosen = sorted(picked)

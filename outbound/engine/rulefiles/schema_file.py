@@ -4,8 +4,8 @@ from outbound.domain.condition import ValueType
 from outbound.domain.rule import Field, Schema
 from outbound.engine.conditions.scope import RESERVED
 from outbound.engine.rulefiles.codes import Code
-from outbound.engine.rulefiles.findings import Findings
-from outbound.engine.rulefiles.nodes import MapNode, Node
+from outbound.engine.rulefiles.findings import Findings, nearest
+from outbound.engine.rulefiles.nodes import MapNode, Node, ScalarNode
 from outbound.engine.rulefiles.record import open_record
 from outbound.engine.rulefiles.shapes import boolean, choice, items, name, text
 
@@ -79,18 +79,17 @@ def _fields(node: Node | None, findings: Findings, *, of_customer: bool) -> dict
 
 
 def _field(node: Node, findings: Findings, *, of_customer: bool) -> Field:
-    fallback = Field(type=ValueType.STRING)
     keys = _FIELD_KEYS if of_customer else _FIELD_KEYS[:3]
     elsewhere = None if of_customer else {"index": "customer attributes only"}
     record = open_record(node, findings, keys=keys, elsewhere=elsewhere)
     if record is None:
-        return fallback
+        return Field(type=_meant(node))
     written = record.required("type", choice([t.value for t in ValueType]))
     values = record.optional("values", items(text, example="write [dhl, ups]")) or ()
     required = record.optional("required", boolean) or False
     index = record.optional("index", boolean) or False
     if written is None:
-        return Field(type=ValueType.STRING, required=required)
+        return Field(type=_meant(record.node("type")), required=required)
     kind = ValueType(written)
     if kind is ValueType.ENUM and not record.has("values"):
         record.missing("values", "an enum lists its values: [dhl, ups]")
@@ -99,6 +98,12 @@ def _field(node: Node, findings: Findings, *, of_customer: bool) -> Field:
         findings.error(Code.MISPLACED_KEY, record.key_span("values"), message, "write type: enum")
         values = ()
     return Field(type=kind, required=required, values=values, index=index)
+
+
+def _meant(node: Node | None) -> ValueType:
+    """The type a misspelled one most probably means, so that the rules which use it are checked against that."""
+    written = node.text if isinstance(node, ScalarNode) else ""
+    return ValueType(nearest(written, [t.value for t in ValueType]) or ValueType.STRING)
 
 
 def _reserved(attribute: str, field: Field, node: Node, findings: Findings) -> Field:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 
 from outbound.engine.rulefiles.codes import Code
-from outbound.engine.rulefiles.findings import Findings, did_you_mean
+from outbound.engine.rulefiles.findings import Findings, did_you_mean, near_hint
 from outbound.engine.rulefiles.nodes import ListNode, MapNode, Node, ScalarNode
 from outbound.engine.rulefiles.record import Shape, T
 
@@ -64,10 +64,11 @@ def choice(options: Collection[str], *, code: Code = Code.BAD_VALUE, what: str =
             return None
         if found.text not in options:
             word = _short(found.text)
-            message = (
-                f"unknown {what} '{word}'" if what else f"'{word}' is not a value of {node.name} ({', '.join(options)})"
-            )
-            findings.error(code, node.span, message, did_you_mean(found.text, options))
+            if what:
+                findings.error(code, node.span, f"unknown {what} '{word}'", did_you_mean(found.text, options))
+            else:
+                message = f"'{word}' is not a value of {node.name} ({', '.join(options)})"
+                findings.error(code, node.span, message, near_hint(found.text, options))
             return None
         return found.text
 

@@ -11,7 +11,7 @@ from outbound.engine.conditions import Scope
 from outbound.engine.rulefiles.clauses import read_clauses, segments_in, written_conditions
 from outbound.engine.rulefiles.codes import Code
 from outbound.engine.rulefiles.findings import Findings, did_you_mean
-from outbound.engine.rulefiles.nodes import ListNode, Node, ScalarNode
+from outbound.engine.rulefiles.nodes import ListNode, MapNode, Node, ScalarNode
 from outbound.engine.rulefiles.record import Record, open_record
 from outbound.engine.rulefiles.recurrence import WrittenRule, check_recurrence, read_recurrence
 from outbound.engine.rulefiles.schema_file import attribute_name
@@ -26,7 +26,8 @@ TRIGGERS: Final[Mapping[str, tuple[str, ...]]] = {
     "script": (),
 }
 """The triggers of this version and the keys that go with each."""
-_LATER = ("changed", "enters", "from", "to")
+_LATER = ("changed", "enters")
+_OF_CHANGED = ("from", "to")
 _HINTS: Final = {
     "if": "conditions about the customer stand in who",
     "start": "only a repeating schedule has a start",
@@ -46,7 +47,8 @@ class ReadTrigger(NamedTuple):
 def read_trigger(node: Node, findings: Findings, world: World) -> ReadTrigger | None:
     """The trigger, or None after reporting why there is none."""
     keys = dict.fromkeys([*TRIGGERS, *(key for with_it in TRIGGERS.values() for key in with_it)])
-    record = open_record(node, findings, keys=list(keys), later=_LATER)
+    with_changed = _OF_CHANGED if isinstance(node, MapNode) and node.get("changed") else ()
+    record = open_record(node, findings, keys=[*keys, *with_changed], later=_LATER)
     if record is None:
         return None
     kinds = [kind for kind in TRIGGERS if record.has(kind)]
@@ -55,7 +57,9 @@ def read_trigger(node: Node, findings: Findings, world: World) -> ReadTrigger | 
         findings.error(Code.TRIGGER, record.key_span(kinds[1]), message, "write a second rule for the other")
         return None
     if not kinds:
-        record.missing(" or ".join(TRIGGERS), "what starts the rule?")
+        if not record.excused():
+            message = f"a rule needs a trigger: {', '.join(TRIGGERS)}"
+            findings.error(Code.TRIGGER, record.span, message, "what starts the rule?")
         return None
     kind = kinds[0]
     for key in keys:
@@ -175,7 +179,7 @@ def _date_attribute(record: Record, findings: Findings, world: World) -> str | N
         message = f"'{path}' is not in rules/schema.yaml"
         findings.error(Code.UNKNOWN_ATTRIBUTE, span, message, did_you_mean(path, dates))
     elif fields is not None and fields[attribute].type is not ValueType.DATE:
-        message = f"{path} is not a date but a {fields[attribute].type}"
+        message = f"{path} has type {fields[attribute].type}, not date"
         findings.error(Code.UNKNOWN_ATTRIBUTE, span, message, did_you_mean(path, dates))
     return attribute
 
@@ -188,13 +192,14 @@ def _offsets(node: Node, findings: Findings) -> tuple[Duration, ...] | None:
     else:
         single = shape(node, findings)
         found = None if single is None else (single,)
-    days = [o.amount * (7 if o.unit is DurationUnit.WEEK else 1) for o in found or ()]
-    for index, number in enumerate(days):
-        if number in days[:index]:
-            first = (found or ())[days.index(number)]
-            message = f"{(found or ())[index]} and {first} are the same day"
-            findings.error(Code.OFFSETS, node.span, message, "remove one")
-    return found or None
+    offsets: dict[int, Duration] = {}
+    for number, offset in enumerate(found or ()):
+        days = offset.amount * (7 if offset.unit is DurationUnit.WEEK else 1)
+        if days in offsets:
+            place = node.items[number].span if isinstance(node, ListNode) else node.span
+            findings.error(Code.OFFSETS, place, f"{offset} and {offsets[days]} are the same day", "remove one")
+        offsets.setdefault(days, offset)
+    return tuple(offsets.values()) or None
 
 
 def _script(record: Record, findings: Findings, world: World) -> ReadTrigger | None:  # noqa: ARG001 -- one signature
@@ -203,8 +208,9 @@ def _script(record: Record, findings: Findings, world: World) -> ReadTrigger | N
         hint = "write {batch: string}, or {} for a call without arguments"
         findings.error(Code.WRONG_SHAPE, node.span, "'script' lists the arguments of the call", hint)
         return None
+    before = findings.errors
     arguments = record.required("script", table(attribute_name, choice(_ARGUMENT_TYPES)))
-    if arguments is None:
+    if arguments is None or findings.errors > before:
         return None
     return ReadTrigger(ScriptTrigger(arguments={name: ValueType(kind) for name, kind in arguments.items()}))
 

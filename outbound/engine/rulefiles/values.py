@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from outbound.domain.customer import ChannelName
 from outbound.domain.durations import Duration, DurationUnit
 from outbound.engine.rulefiles.codes import Code
-from outbound.engine.rulefiles.findings import Findings, did_you_mean
+from outbound.engine.rulefiles.findings import Findings, near_hint
 from outbound.engine.rulefiles.nodes import Node, ScalarNode
 from outbound.engine.rulefiles.record import Shape
 from outbound.engine.rulefiles.shapes import choice, scalar, text
@@ -120,6 +120,8 @@ def duration(*units: str, signed: bool = False) -> Shape[Duration]:
 def _duration_hint(written: str, units: tuple[str, ...]) -> str:
     match = re.fullmatch(r"([+-]?[0-9]{1,4})\s*([A-Za-z]+)", written.strip())
     unit = _UNITS.get(match[2].lower()) if match else None
+    if match and unit in units and int(match[1]) <= 0:
+        return "it must be above zero"
     return f"write {int(match[1])}{unit}" if match and unit in units and f"{int(match[1])}{unit}" != written else ""
 
 
@@ -169,7 +171,7 @@ def zone(node: Node, findings: Findings) -> str | None:
     if found is None:
         return None
     if not zone_exists(found.text):
-        hint = did_you_mean(found.text, available_timezones()) or "write it like Europe/Rome"
+        hint = near_hint(found.text, (z for z in available_timezones() if "/" in z)) or "write it like Europe/Rome"
         findings.error(Code.UNKNOWN_ZONE, node.span, f"unknown time zone '{found.text[:60]}'", hint)
         return None
     return found.text

@@ -7,6 +7,7 @@ from typing import Any
 from outbound.domain.ids import content_hash
 from outbound.engine.rulefiles.nodes import ListNode, MapNode, Node
 
+_CONDITIONS = ("who", "if")
 _BLANKS = re.compile(r"('(?:[^']|'')*')|\s+")
 
 
@@ -24,6 +25,6 @@ def _plain(node: Node) -> Any:
     if isinstance(node, MapNode):
         return {key.text: _plain(value) for key, value in node}
     if isinstance(node, ListNode):
-        return [_plain(item) for item in node.items]
-    text = _BLANKS.sub(lambda match: match[1] or " ", node.text.strip())
-    return [text] if node.name in ("who", "if") else text
+        items = [_plain(item) for item in node.items]
+        return items[0] if node.name in _CONDITIONS and len(items) == 1 else items
+    return _BLANKS.sub(lambda match: match[1] or " ", node.text.strip())

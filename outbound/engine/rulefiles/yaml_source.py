@@ -24,7 +24,7 @@ from ruamel.yaml.events import (
 from outbound.domain.source import Span
 from outbound.engine.rulefiles.codes import Code
 from outbound.engine.rulefiles.findings import Findings
-from outbound.engine.rulefiles.nodes import ListNode, MapNode, Node, ScalarNode
+from outbound.engine.rulefiles.nodes import DOCUMENT, ListNode, MapNode, Node, ScalarNode
 
 MAX_FILE_BYTES: Final = 1024 * 1024
 MAX_DOCUMENT_CHARACTERS: Final = 64 * 1024
@@ -32,11 +32,13 @@ MAX_DOCUMENT_CHARACTERS: Final = 64 * 1024
 MAX_DEPTH: Final = 12
 MAX_NODES: Final = 4000
 MAX_DOCUMENTS: Final = 2000
+_MAX_SEPARATORS: Final = 6000
+"""Most of the parser's time goes by values; so many separators are too many of them, known without parsing."""
 _MAX_BRACKETS: Final = 60
 """The parser looks far ahead of an open bracket, so a pile of them is counted before it sees any."""
 
 _ODD = re.compile(
-    "[^\\t\\n\\r\\x20-\\x7e\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]|[\\u2028-\\u202e\\u2066-\\u2069\\ufeff]"
+    "[^\\t\\n\\r\\x20-\\x7e\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]|[\\u200b\\u2060\\u2028-\\u202e\\u2066-\\u2069\\ufeff]"
 )
 """What is not printable, what some tools take for a line end, and what turns the reading direction."""
 
@@ -44,10 +46,11 @@ _MARKER = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 """A document starts here and nowhere else: YAML forbids these characters at a line's start inside any text."""
 
 _HINTS: Final = (
+    ("'\\t' that cannot", "indent with blanks, not with tabs"),
     ("mapping values are not allowed", 'a text that contains ": " must stand in quotes'),
-    ("cannot start any token", "quote a text that starts with a special character; indent with blanks, not tabs"),
+    ("cannot start any token", "quote a text that starts with a special character"),
     ("could not find expected ':'", 'every line of a mapping is "key: value"'),
-    ("expected <block end>", "keys of one mapping start in the same column; text after a closing quote is not allowed"),
+    ("expected <block end>", "keys of one mapping start in the same column; or a quote above is left open"),
     ("expected ',' or", "close the bracket, or write one item per line"),
     ("found unexpected end of stream", "close the quote"),
     ("expected '<document start>'", "separate documents with --- on a line of its own"),
@@ -66,28 +69,40 @@ def read_documents(path: str, content: bytes, findings: Findings) -> list[Node]:
     """
     text = _decode(path, content, findings)
     if text is None:
-        return []
-    if len(_MARKER.findall(text)) > MAX_DOCUMENTS:
-        message = f"more than {MAX_DOCUMENTS:,} documents in one file"
-        findings.error(Code.TOO_LARGE, Span(path, 1, 1), message, "split it into several files")
+        findings.unreadable = True
         return []
     documents: list[Node] = []
-    for line, chunk in _chunks(text):
-        if len(chunk) > MAX_DOCUMENT_CHARACTERS:
-            message = f"a document of {len(chunk):,} characters is too large (limit {MAX_DOCUMENT_CHARACTERS:,})"
-            findings.error(Code.TOO_LARGE, Span(path, line, 1), message, "split it with --- or into several files")
-            break
-        if _bracket_depth(chunk) > _MAX_BRACKETS:
-            message = f"nested more than {MAX_DEPTH} levels deep"
-            findings.error(Code.TOO_DEEP, Span(path, line, 1), message, "close the brackets")
+    chunks = list(_chunks(text))
+    for line, chunk in chunks:
+        excess = _excess(chunk, len(chunks))
+        if excess:
+            code, message, hint = excess
+            findings.error(code, Span(path, line, 1), message, hint)
+            findings.unreadable = True
             break
         builder = _Builder(path, line, chunk, findings)
         try:
             documents.extend(builder.documents())
         except _Refused:
+            findings.unreadable = True
             if builder.over_limit:
                 break
     return documents
+
+
+def _excess(chunk: str, documents: int) -> tuple[Code, str, str] | None:
+    """Which limit a document of a file with so many exceeds, as far as this can be told without parsing it."""
+    split = "split it with --- or into several files"
+    if documents > MAX_DOCUMENTS:
+        return Code.TOO_LARGE, f"more than {MAX_DOCUMENTS:,} documents in one file", "split it into several files"
+    if len(chunk) > MAX_DOCUMENT_CHARACTERS:
+        message = f"a document of {len(chunk):,} characters is too large (limit {MAX_DOCUMENT_CHARACTERS:,})"
+        return Code.TOO_LARGE, message, split
+    if chunk.count(",") + chunk.count("\n") > _MAX_SEPARATORS:
+        return Code.TOO_LARGE, f"more than {_MAX_SEPARATORS:,} lines and commas in one document", split
+    if _bracket_depth(chunk) > _MAX_BRACKETS:
+        return Code.TOO_DEEP, f"nested more than {MAX_DEPTH} levels deep", "close the brackets"
+    return None
 
 
 def _decode(path: str, content: bytes, findings: Findings) -> str | None:
@@ -154,7 +169,7 @@ class _Builder:
         try:
             for event in self._events:
                 if isinstance(event, DocumentStartEvent):
-                    node = self._node(next(self._events), "document", 1)
+                    node = self._node(next(self._events), DOCUMENT, 1)
                     if not (isinstance(node, ScalarNode) and node.empty):
                         yield node
         except MarkedYAMLError as error:
@@ -196,7 +211,9 @@ class _Builder:
         items = []
         while not isinstance(item := next(self._events), SequenceEndEvent):
             items.append(self._node(item, name, depth + 1))
-        return ListNode(items=tuple(items), span=self._span(event, 1), name=name)
+        start, end = event.start_mark, item.end_mark
+        width = end.column - start.column if event.flow_style and end.line == start.line else 1
+        return ListNode(items=tuple(items), span=self._span(event, width), name=name)
 
     def _mapping(self, event: Any, name: str, depth: int) -> MapNode:
         entries: list[tuple[ScalarNode, Node]] = []
@@ -211,7 +228,7 @@ class _Builder:
             lines[key.text] = key.span.line
             entries.append((key, value))
         width = 1 if event.flow_style or not entries else entries[0][0].span.width
-        return MapNode(entries=tuple(entries), span=self._span(event, width), name=name)
+        return MapNode(entries=tuple(entries), span=self._span(event, width), name=name, flow=event.flow_style)
 
     def _key(self, event: Any, name: str, depth: int) -> ScalarNode:
         if not isinstance(event, ScalarEvent | AliasEvent):

@@ -1,0 +1,127 @@
+"""Faults K4 and F80: files built to cost time or to run code are refused in less than 100 ms."""
+
+import time
+
+import pytest
+from rulefile_samples import good_files
+
+from outbound.domain.source import Severity
+from outbound.engine.rulefiles import load
+from outbound.engine.rulefiles.findings import Findings
+from outbound.engine.rulefiles.yaml_source import MAX_FILE_BYTES, read_documents
+
+LIMIT = 0.1
+
+MERGE_BOMB = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}\n" for i in range(1, 10)
+)
+ALIAS_BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{c}: &{c} [{', '.join([f'*{p}'] * 9)}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+BOMBS = {
+    "merge keys": (MERGE_BOMB, "yaml-anchor"),
+    "aliases": (ALIAS_BOMB, "yaml-anchor"),
+    "brackets": ("[" * 3000, "too-deep"),
+    "brackets on lines": ("[\n" * 3000, "too-deep"),
+    "braces": ("{a: " * 3000, "too-deep"),
+    "block lists": ("- " * 3000, "too-deep"),
+    "block mappings": ("".join(" " * i + "a:\n" for i in range(300)), "too-deep"),
+    "question marks": ("? " * 3000, "complex-key"),
+    "many items": ("a: [" + "x," * 30000 + "]", "too-large"),
+    "many lines": ("- a\n" * 16000, "too-large"),
+    "as many values as get past the counting": ("a: [" + "x," * 5900 + "]", "too-large"),
+    "many documents": ("---\na: 1\n" * 30000, "too-large"),
+    "one long document": ("a: " + "x " * 40000, "too-large"),
+    "a long tag": ("!" * 60000, "yaml-tag"),
+    "a long anchor": ("&" + "a" * 60000 + " x", "yaml-anchor"),
+    "python object": ("rule: !!python/object/apply:os.system ['true']", "yaml-tag"),
+    "local tag": ("rule: !x y", "yaml-tag"),
+    "a set": ("rule: !!set {a, b}", "yaml-tag"),
+    "yaml 1.1": ("%YAML 1.1\n---\nrule: x", "yaml-directive"),
+    "tag directive": ("%TAG ! tag:x,2000:\n---\nrule: x", "yaml-directive"),
+    "a NUL": ("rule: a\0b", "encoding"),
+    "terminal escapes": ("rule: \x1b[2J", "encoding"),
+    "reversed text": ("rule: \u202eabc", "encoding"),
+    "a lone carriage return": ("rule: a\rb: c", "encoding"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_refused_before_it_costs_time(name: str) -> None:
+    text, code = BOMBS[name]
+    content = text.encode()
+    findings = Findings()
+    started = time.process_time()
+    read_documents("rules/bomb.yaml", content, findings)
+    spent = time.process_time() - started
+    assert findings.problems[0].code == code
+    assert spent < LIMIT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain: " + "a " * 32000,
+        "a:" + "\n" * 5900,
+        "aaaa aaaa\n" * 5900,
+        "a: |\n" + "  xxxxxxxx\n" * 5900,
+        '"' + "\\x41" * 16000 + '"',
+    ],
+    ids=["plain", "blank lines", "lines of one text", "block", "escapes"],
+)
+def test_the_largest_texts_that_pass_the_limits_cost_no_more(text: str) -> None:
+    started = time.process_time()
+    read_documents("rules/long.yaml", text.encode(), Findings())
+    assert time.process_time() - started < LIMIT * 2
+
+
+def test_a_file_above_one_mebibyte_is_refused_unread() -> None:
+    findings = Findings()
+    assert read_documents("rules/big.yaml", b"#" * (MAX_FILE_BYTES + 1), findings) == []
+    assert findings.problems[0].render() == (
+        "rules/big.yaml:1:1: error: the file has 1,048,577 bytes (limit 1,048,576)\n      split it into several files"
+    )
+
+
+def test_bytes_that_are_no_text_are_refused_with_their_place() -> None:
+    findings = Findings()
+    read_documents("rules/x.yaml", b"rule: a\nowner: \xff", findings)
+    assert str(findings.problems[0].span) == "rules/x.yaml:2:8"
+
+
+def test_a_byte_order_mark_and_windows_line_ends_change_nothing() -> None:
+    files = good_files()
+    for path in [p for p in files if p.startswith("rules/")]:
+        files[path] = b"\xef\xbb\xbf" + files[path].replace(b"\n", b"\r\n")
+    loaded = load(files)
+    assert loaded.problems == ()
+    assert loaded.ruleset == load(good_files()).ruleset
+
+
+def test_a_recurrence_that_never_fires_does_not_hang() -> None:
+    """Dateutil alone searches such a rule for tens of seconds."""
+    files = good_files()
+    files["rules/news.yaml"] = files["rules/news.yaml"].replace(
+        b"FREQ=MONTHLY;BYDAY=1TU", b"FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30"
+    )
+    started = time.process_time()
+    problems = load(files).problems
+    assert [p.code for p in problems] == ["never-fires"]
+    assert time.process_time() - started < 1
+
+
+def test_a_thousand_rules_load_in_seconds() -> None:
+    files = good_files()
+    rule = files["rules/orders.yaml"].decode()
+    news = files["rules/news.yaml"].decode().partition("---")[0]
+    for number in range(500):
+        files[f"rules/many/o{number}.yaml"] = rule.replace("rule: order-shipped", f"rule: order-{number}").encode()
+        files[f"rules/many/n{number}.yaml"] = news.replace("rule: monthly-news", f"rule: news-{number}").encode()
+    started = time.process_time()
+    loaded = load(files)
+    spent = time.process_time() - started
+    assert not [p for p in loaded.problems if p.severity is Severity.ERROR]
+    assert loaded.ruleset is not None
+    assert len(loaded.ruleset.rules) == 1006
+    assert spent < 12
