@@ -44,7 +44,7 @@ class Keyring:
     def address_hashes(self, channel: str, value: str) -> tuple[str, ...]:
         """The hash under every live key, newest first: a suppression under an old key still holds."""
         subject = f"address|{channel}|{value.casefold()}".encode()
-        return tuple(hmac.new(key, subject, hashlib.sha256).hexdigest() for _, key in self.keys)
+        return tuple(hmac.digest(key, subject, "sha256").hex() for _, key in self.keys)
 
     def sign(self, purpose: str, payload: bytes) -> tuple[str, bytes]:
         """Key id and HMAC-SHA-256 over purpose and payload."""

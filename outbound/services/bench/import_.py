@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
+from unicodedata import normalize
 
 from outbound.domain.condition import ValueType
 from outbound.domain.keyring import Keyring
@@ -31,6 +32,8 @@ _LEAST = 4_000
 _MOST_MB = 300
 _LONGER = 10
 _MOST_GROWTH = 1.15
+_FOREIGN = 150
+"""Of the names with an accent, one in so many keeps it in the local part (43 of 19,972 in the real file)."""
 _NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 _KEYRING = Keyring.parse("bench:" + "5a" * 32)
 
@@ -131,7 +134,8 @@ def _people(count: int) -> Iterator[tuple[object, ...]]:
         first, last, country = rng.choice(_FIRST), rng.choice(_LAST), rng.choice(_COUNTRIES)
         local = f"{rng.randrange(200, 999)}-{rng.randrange(200, 999)}-{rng.randrange(10_000):04}"
         phone = local if country in {"US", "CA"} else f"1 (11) {local[:3]} {local[4:]}"
-        email = f"{first.lower()}{number}@adventure-works.com"
+        name = first if number % _FOREIGN == 0 else normalize("NFKD", first).encode("ascii", "ignore").decode()
+        email = f"{name.lower()}{number}@adventure-works.com"
         named = number % 10 == 0
         day = f"20{rng.randrange(10, 26)}-{rng.randrange(1, 13):02}-{rng.randrange(1, 29):02} 00:00:00"
         promotion = rng.randrange(3) if named else 0
