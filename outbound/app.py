@@ -70,7 +70,8 @@ class App:
             return None
         active = releases.active(self.database)
         brand = active.ruleset.policy.brand.name if active else "Outbound"
-        return write_index(self.settings.mailbox_dir, brand_name=brand)
+        assets = active.templates.assets() if active else None
+        return write_index(self.settings.mailbox_dir, brand_name=brand, assets=assets)
 
     async def close(self) -> None:
         """Close every adapter."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from outbound.domain.consent import Evidence
-from outbound.services import preferences
+from outbound.services.preferences import withdraw
 from outbound.services.links import LinkMaker, UnsubscribeLink
 from outbound.services.releases import Active
 from outbound.storage import people
@@ -63,7 +63,7 @@ def unsubscribe(database: Database, offered: Offer, *, ip: str, user_agent: str,
         ip=ip,
         user_agent=user_agent[:200],
     )
-    preferences.withdraw(
+    withdraw(
         database,
         customer_id=offered.link.customer_id,
         topic=offered.link.topic,
