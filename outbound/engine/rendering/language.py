@@ -5,7 +5,7 @@ over lists of the message's context, and no name leads to a Python object. Decla
 become single variables (``customer__first_name``), which is also the fastest thing Jinja2 can look up.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,10 +13,9 @@ from jinja2 import TemplateSyntaxError, nodes
 from jinja2.environment import Environment
 from jinja2.visitor import NodeTransformer
 
-from outbound.domain.source import Problem
+from outbound.domain.source import Problem, Span
 from outbound.engine.rendering.codes import Code
 from outbound.engine.rendering.environment import PLAIN_FILTERS, TESTS
-from outbound.engine.rendering.source import Source
 from outbound.engine.rulefiles.findings import did_you_mean
 
 LOOP_DEPTH: Final = 2
@@ -74,16 +73,21 @@ class Checked:
     loops: bool
 
 
-def check(environment: Environment, text: str, scope: Scope, source: Source) -> Checked:
-    """Parse ``text`` and rewrite it. ``source`` locates problems; it must have the same lines as ``text``."""
+Locate = Callable[[int, str], Span]
+"""The place of a word on a 1-based line of the text that was parsed."""
+
+
+def check(environment: Environment, text: str, scope: Scope, locate: Locate) -> Checked:
+    """Parse ``text`` and rewrite it; ``locate`` finds the places of problems."""
+    rewriter = _Rewriter(scope, locate)
     try:
-        tree = environment.parse(text)
+        tree = rewriter.visit(environment.parse(text))
     except TemplateSyntaxError as error:
-        place = source.place_of_line(error.lineno)
-        problem = Problem(span=place, message=f"template syntax: {error.message}", code=Code.SYNTAX)
+        problem = Problem(span=locate(error.lineno, ""), message=f"template syntax: {error.message}", code=Code.SYNTAX)
         return Checked(tree=nodes.Template([]), problems=[problem], used=set(), assets=set(), loops=False)
-    rewriter = _Rewriter(scope, source)
-    tree = rewriter.visit(tree)
+    except RecursionError:
+        problem = Problem(span=locate(1, ""), message="too many brackets inside each other", code=Code.TOO_LARGE)
+        return Checked(tree=nodes.Template([]), problems=[problem], used=set(), assets=set(), loops=False)
     tree.set_environment(environment)
     return Checked(
         tree=tree, problems=rewriter.problems, used=rewriter.used, assets=rewriter.assets, loops=rewriter.loops
@@ -93,9 +97,9 @@ def check(environment: Environment, text: str, scope: Scope, source: Source) -> 
 class _Rewriter(NodeTransformer):
     """Refuses what is not listed, replaces paths and fixed texts."""
 
-    def __init__(self, scope: Scope, source: Source) -> None:
+    def __init__(self, scope: Scope, locate: Locate) -> None:
         self.scope = scope
-        self.source = source
+        self.locate = locate
         self.problems: list[Problem] = []
         self.used: set[str] = set()
         self.assets: set[str] = set()
@@ -104,7 +108,8 @@ class _Rewriter(NodeTransformer):
         self._depth = 0
 
     def _fault(self, node: nodes.Node, code: Code, message: str, hint: str = "", word: str = "") -> None:
-        place = self.source.place_of_line(node.lineno or 1, word)
+        line = node.lineno or next((child.lineno for child in node.find_all(nodes.Node) if child.lineno), 1)
+        place = self.locate(line, word)
         problem = Problem(span=place, message=message, code=code, suggestion=hint)
         if problem not in self.problems:
             self.problems.append(problem)

@@ -18,7 +18,8 @@ from outbound.engine.rulefiles.yaml_source import read_documents
 ROOTS: Final = ("customer", "event", "script")
 """Where the values of a message's context come from."""
 
-Sample = Mapping[str, Mapping[str, str | float | bool]]
+Example = str | float | bool | list[str | float | bool]
+Sample = Mapping[str, Mapping[str, Example]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,9 +183,9 @@ def _context(node: Node | None, schema: Schema, report: Report) -> dict[str, dic
 
 def _sample(
     node: Node | None, context: Mapping[str, Mapping[str, Span]], schema: Schema, report: Report
-) -> dict[str, dict[str, str | float | bool]]:
+) -> dict[str, dict[str, Example]]:
     """The example values, typed as rules/schema.yaml says (script arguments: as they look)."""
-    found: dict[str, dict[str, str | float | bool]] = {}
+    found: dict[str, dict[str, Example]] = {}
     if node is None:
         return found
     if not isinstance(node, MapNode):
@@ -194,16 +195,14 @@ def _sample(
         if root.text not in context:
             report.error(Code.SAMPLE, root.span, f"'{root.text}' is not under context", "declare it there")
             continue
-        for name, value in _scalars(values, report):
+        for name, value in values if isinstance(values, MapNode) else ():
             if name.text not in context[root.text]:
                 hint = did_you_mean(name.text, context[root.text])
                 report.error(Code.SAMPLE, name.span, f"'{root.text}.{name.text}' is not under context", hint)
                 continue
-            typed = _typed(value, _types(schema, root.text, name.text))
-            if typed is None:
-                report.error(Code.SAMPLE, value.span, f"'{value.text}' does not fit the type in rules/schema.yaml")
-                continue
-            found.setdefault(root.text, {})[name.text] = typed
+            example = _example(value, _types(schema, root.text, name.text), report)
+            if example is not None:
+                found.setdefault(root.text, {})[name.text] = example
     return found
 
 
@@ -213,6 +212,16 @@ def _types(schema: Schema, root: str, name: str) -> set[ValueType]:
     if root == "event":
         return {fields[name].type for fields in schema.events.values() if name in fields}
     return set()
+
+
+def _example(node: Node, types: set[ValueType], report: Report) -> Example | None:
+    """A value, or a list of them where the schema names no type; None after a report."""
+    if isinstance(node, ListNode) and not types:
+        return [typed for item in _items(node, report) if (typed := _typed(item, types)) is not None]
+    typed = _typed(node, types) if isinstance(node, ScalarNode) and not node.empty else None
+    if typed is None:
+        report.error(Code.SAMPLE, node.span, f"'{node.name}' does not fit its type in rules/schema.yaml")
+    return typed
 
 
 def _typed(node: ScalarNode, types: set[ValueType]) -> str | float | bool | None:

@@ -13,7 +13,7 @@ from outbound.engine.rendering.manifest import Manifest
 from outbound.engine.rendering.mjml import to_html
 from outbound.engine.rendering.plain import from_mjml, squeeze, static_text
 from outbound.engine.rendering.report import Report
-from outbound.engine.rendering.source import Fault, Piece, Source, fixed_piece
+from outbound.engine.rendering.source import Fault, Piece, Segment, Source, Spread, fixed_piece
 from outbound.engine.rendering.templates import Compiled, EmailParts, SmsParts
 from outbound.engine.rulefiles.nodes import ScalarNode
 
@@ -60,7 +60,7 @@ class Workshop:
             subject = self._line(subject_node)
             preheader = self._line(self._manifest.preheader.get(self._language))
             html = self._html(markup)
-            plain = self._text(markup, text)
+            plain = self._text(markup, text) if html or text else None
         except Fault as fault:
             self._report.add([fault.problem])
             return None
@@ -87,7 +87,9 @@ class Workshop:
             return self._plain(Source([]), self._environments.text)
         odd = next((i for i, character in enumerate(node.text) if character in _CONTROL), None)
         if odd is not None:
-            self._report.error(Code.SUBJECT, node.place(odd), f"the {node.name} is one line without control characters")
+            self._report.error(
+                Code.SUBJECT, node.place(odd), "a subject or preheader is one line without control characters"
+            )
             return None
         return self._plain(Source([line_piece(node)]), self._environments.text)
 
@@ -102,10 +104,10 @@ class Workshop:
         parts = cut(source, self._scope)
         environment = self._environments.html
         problems = list(lint(source, parts))
-        checked = check(environment, source.text, self._scope, source)
+        checked = self._check(environment, source, parts)
         if not self._accept(problems + checked.problems, checked):
             return None
-        return self._finish(environment, check(environment, to_html(source, parts), self._scope, source), checked)
+        return self._finish(environment, to_html(source, parts), source, checked)
 
     def _text(self, markup: tuple[str, str], text: tuple[str, str] | None) -> Compiled | None:
         layout = pieces_of(f"{FOLDER}/layout.txt", self._brand.texts["layout.txt"], self._brand.texts)
@@ -121,23 +123,31 @@ class Workshop:
         return self._plain(fill(layout, content), self._environments.text)
 
     def _plain(self, source: Source, environment: Environment) -> Compiled | None:
-        checked = check(environment, source.text, self._scope, source)
+        parts = cut(source, self._scope)
+        checked = self._check(environment, source, parts)
         if not self._accept(checked.problems, checked):
             return None
-        parts = cut(source, self._scope)
-        return self._finish(environment, check(environment, squeeze(static_text(parts)), self._scope, source), checked)
+        return self._finish(environment, squeeze(static_text(parts)), source, checked)
+
+    def _check(self, environment: Environment, source: Source, parts: list[Segment]) -> Checked:
+        spread = Spread(source, parts)
+        return check(environment, spread.text, self._scope, spread.place)
 
     def _accept(self, problems: list[Problem], checked: Checked) -> bool:
         self._report.add(problems)
         self.used |= checked.used
         return not problems
 
-    def _finish(self, environment: Environment, final: Checked, first: Checked) -> Compiled | None:
+    def _finish(self, environment: Environment, text: str, source: Source, first: Checked) -> Compiled | None:
         """Compile the final text. It was checked as written; what the checks find now is a fault of ours."""
+        final = check(environment, text, self._scope, lambda _line, _word: source.place(0))
         if final.problems:
             self._report.add(final.problems)
             return None
-        code = environment.compile(final.tree, filename="<template>")
+        try:
+            code = environment.compile(final.tree, filename="<template>")
+        except (RecursionError, SyntaxError):
+            raise source.fault(0, Code.TOO_LARGE, "too many conditions inside each other", "make it simpler") from None
         return Compiled(Template.from_code(environment, code, {}), loops=first.loops)
 
 

@@ -18,7 +18,7 @@ def count(text: str) -> Segmented:
     """Parts of 160 GSM characters (153 when several; € and brackets take two), or of 70 (67) UCS-2 units."""
     split = smsutil.split(text)
     segments = max(1, len(split.parts))
-    if smsutil.is_valid_gsm(text):
+    if not text or smsutil.is_valid_gsm(text):
         return Segmented(segments, "GSM-7")
     odd = tuple(sorted({character for character in text if not smsutil.is_valid_gsm(character)}))
     return Segmented(segments, "UCS-2", odd)

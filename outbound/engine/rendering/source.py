@@ -49,18 +49,6 @@ class Source:
         span = self._pieces[index].locate(offset - self._starts[index])
         return Span(span.file, span.line, span.column, max(1, width))
 
-    def place_of_line(self, line: int, word: str = "") -> Span:
-        """Where ``word`` (or the first character) of a 1-based line of the joined text stands in its file."""
-        start = 0
-        for _ in range(line - 1):
-            start = self.text.find("\n", start) + 1
-        if word:
-            # an expression may go on over several lines; the parser names the line it started on
-            found = re.compile(rf"(?<![\w.]){re.escape(word)}(?!\w)").search(self.text, start)
-            if found:
-                return self.place(found.start(), len(word))
-        return self.place(start)
-
     def fault(self, offset: int, code: Code, message: str, hint: str = "", width: int = 1) -> Fault:
         """A Fault at ``offset``, to be raised."""
         return Fault(self.problem(offset, code, message, hint, width=width))
@@ -122,17 +110,21 @@ class Segment:
         return self.text[2:-2].strip("-+ \t\n")
 
 
+MAX_JINJA: Final = 500
+"""Characters of one expression or statement: enough for a sentence of choices, too few to nest without end."""
+MAX_NESTING: Final = 12
+
 _OPENING = re.compile(r"\{\{|\{%|\{#")
 _CLOSING = {"{{": "}}", "{%": "%}", "{#": "#}"}
 _KINDS = {"{{": Kind.EXPRESSION, "{%": Kind.STATEMENT, "{#": Kind.COMMENT}
-_QUOTED_OR_END = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\}\}|%\}""", re.DOTALL)
+_QUOTED_OR_END = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\}\}|%\}|\{\{|\{%""", re.DOTALL)
 
 
 def segments(source: Source) -> list[Segment]:
     """The text cut into static text, expressions, statements and comments. Raises Fault for one never closed."""
     text = source.text
     found: list[Segment] = []
-    position = 0
+    position = depth = 0
     while opening := _OPENING.search(text, position):
         if opening.start() > position:
             found.append(Segment(Kind.TEXT, text[position : opening.start()], position))
@@ -140,11 +132,28 @@ def segments(source: Source) -> list[Segment]:
         if end < 0:
             message = f"{opening[0]} is never closed"
             raise source.fault(opening.start(), Code.SYNTAX, message, f"write {_CLOSING[opening[0]]}", width=2)
-        found.append(Segment(_KINDS[opening[0]], text[opening.start() : end], opening.start()))
+        segment = Segment(_KINDS[opening[0]], text[opening.start() : end], opening.start())
+        if segment.kind is Kind.STATEMENT and segment.inner == "raw":
+            hint = "write {{ '{{' }} for the braces themselves"
+            raise source.fault(segment.start, Code.NOT_ALLOWED, "a template may not contain raw", hint, width=2)
+        if len(segment.text) > MAX_JINJA and segment.kind is not Kind.COMMENT:
+            raise source.fault(segment.start, Code.TOO_LARGE, f"more than {MAX_JINJA} characters in one {segment.kind}")
+        depth += _step(segment)
+        if depth > MAX_NESTING:
+            raise source.fault(segment.start, Code.TOO_LARGE, f"more than {MAX_NESTING} blocks inside each other")
+        found.append(segment)
         position = end
     if position < len(text):
         found.append(Segment(Kind.TEXT, text[position:], position))
     return found
+
+
+def _step(segment: Segment) -> int:
+    """+1 where a block begins, -1 where it ends."""
+    if segment.kind is not Kind.STATEMENT:
+        return 0
+    word = segment.inner.partition(" ")[0]
+    return 1 if word in ("if", "for") else -1 if word in ("endif", "endfor") else 0
 
 
 def _closing(text: str, opening: re.Match[str]) -> int:
@@ -157,5 +166,40 @@ def _closing(text: str, opening: re.Match[str]) -> int:
     while match := _QUOTED_OR_END.search(text, position):
         if match[0] == wanted:
             return match.end()
+        if match[0] in _KINDS:
+            return -1
         position = match.end() if match[0][0] in "'\"" else match.start() + 1
     return -1
+
+
+class Spread:
+    """The source with each piece of Jinja on a line of its own, for the parser, which names lines only."""
+
+    __slots__ = ("_lines", "_parts", "_source", "text")
+
+    def __init__(self, source: Source, parts: list[Segment]) -> None:
+        self._source = source
+        self._parts: list[Segment] = []
+        self._lines: list[int] = []
+        written: list[str] = []
+        line = 1
+        for part in parts:
+            if part.kind is not Kind.TEXT:
+                written.append("\n")
+                line += 1
+                self._parts.append(part)
+                self._lines.append(line)
+            written.append(part.text)
+            line += part.text.count("\n")
+        self.text: Final = "".join(written)
+
+    def place(self, line: int, word: str = "") -> Span:
+        """Where ``word`` (or the Jinja) on a 1-based line of ``text`` stands in its file."""
+        index = bisect_right(self._lines, line) - 1
+        if index < 0:
+            return self._source.place(0)
+        part = self._parts[index]
+        found = re.search(rf"(?<![\w.]){re.escape(word)}(?!\w)", part.text) if word else None
+        if found:
+            return self._source.place(part.start + found.start(), len(word))
+        return self._source.place(part.start, len(part.text.partition("\n")[0]))
