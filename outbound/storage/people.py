@@ -108,9 +108,10 @@ def _quiet(start: str | None, end: str | None) -> OwnQuietHours | None:
 def _addresses(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[Address, ...]]:
     query = sa.select(address.c.customer_id, address.c.channel, address.c.value, address.c.state)
     found: dict[str, tuple[Address, ...]] = {}
-    for identity, channel, value, state in connection.execute(
-        query.where(among(connection, address.c.customer_id, ids)).order_by(address.c.customer_id, address.c.channel)
-    ):
+    query = query.where(among(connection, address.c.customer_id, ids))
+    # fetched at once: SQLAlchemy's row-by-row iteration was half of the whole loading time
+    rows = connection.execute(query.order_by(address.c.customer_id, address.c.channel)).all()
+    for identity, channel, value, state in rows:
         entry = Address(channel=_CHANNELS[channel], value=value, state=_STATES[state])
         found[identity] = (*found.get(identity, ()), entry)
     return found
@@ -130,7 +131,7 @@ def _consents(connection: Connection, ids: Sequence[str]) -> dict[str, dict[tupl
         .join(consent_event, consent_event.c.id == consent.c.event_id, isouter=True)
         .where(among(connection, consent.c.customer_id, ids))
     )
-    for identity, topic, channel, state, value, basis in connection.execute(query):
+    for identity, topic, channel, state, value, basis in connection.execute(query).all():
         entry = ConsentEntry(state=_CONSENTS[state], address=value, basis=basis or "consent")
         found[identity][topic, channel] = entry
     return found
@@ -143,6 +144,6 @@ def _suppressed(connection: Connection, ids: Sequence[str]) -> dict[str, frozens
         .join(suppression, sa.and_(suppression.c.hash == address.c.hash, suppression.c.channel == address.c.channel))
         .where(among(connection, address.c.customer_id, ids))
     )
-    for identity, channel, scope in connection.execute(query):
+    for identity, channel, scope in connection.execute(query).all():
         found[identity].add((channel, scope))
     return {identity: frozenset(blocks) for identity, blocks in found.items()}
