@@ -104,7 +104,7 @@ def publish(database: Database, files: Files, *, by: str, now: datetime) -> Publ
     set that retypes an attribute whose stored values are not of the new type.
     """
     checked = check(files)
-    if checked.ruleset is None:
+    if checked.ruleset is None or checked.templates is None:
         return checked.problems
     before = active(database)
     misfits = _retyped(database, checked.ruleset.schema, before.ruleset.schema if before else None, files)
@@ -118,6 +118,8 @@ def publish(database: Database, files: Files, *, by: str, now: datetime) -> Publ
         changed = newest is None or newest[1] != release_id
         if changed:
             store.activate(connection, release_id, by=by, now=now)
+    compiled = Active(id=release_id, ruleset=checked.ruleset, templates=checked.templates)
+    _cache.keep((str(database.url), release_id, 0), compiled)
     warnings = tuple(p for p in checked.problems if p.severity is Severity.WARNING)
     return Published(id=release_id, changed=changed, rules=len(checked.ruleset.rules), warnings=warnings)
 

@@ -68,7 +68,7 @@ def key_range(
         statement = statement.where(sa.func.coalesce(customer.c.country, "").in_(members.countries))
     if match is not None:
         statement = statement.where(match)
-    rows = connection.execute(statement.order_by(customer.c.id).limit(size))
+    rows = connection.execute(statement.order_by(customer.c.id).limit(size)).all()
     return [(row[0], row[1]) for row in rows]
 
 

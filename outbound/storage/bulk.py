@@ -17,9 +17,17 @@ from outbound.storage.tables.base import Json
 
 def instant_writer(connection: Connection) -> Callable[[datetime], Any]:
     """How this database's driver wants an aware instant: the text SQLAlchemy stores on SQLite, a datetime else."""
-    if connection.dialect.name == "sqlite":
-        return lambda at: at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-    return lambda at: at
+    if connection.dialect.name != "sqlite":
+        return lambda at: at
+    written: dict[datetime, str] = {}  # the rows of a batch share most of their instants
+
+    def write(at: datetime) -> str:
+        text = written.get(at)
+        if text is None:
+            text = written[at] = at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+        return text
+
+    return write
 
 
 def json_text(value: Any) -> str:

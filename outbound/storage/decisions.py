@@ -26,9 +26,10 @@ _COLUMNS = (
     "at",
 )
 
+# CROSS JOIN fixes the order: SQLite may otherwise read all decisions of the rule for each key (40 s for 5,000).
 _DECIDED_SQLITE = sa.text("""
     SELECT d.once, d.customer_id FROM json_each(:keys) AS k
-    JOIN decision AS d ON d.rule = :rule AND d.step = ''
+    CROSS JOIN decision AS d ON d.rule = :rule AND d.step = ''
      AND d.once = json_extract(k.value, '$[0]') AND d.customer_id = json_extract(k.value, '$[1]')
 """)
 _DECIDED_POSTGRESQL = sa.text("""

@@ -1,8 +1,9 @@
 """Turn a decided batch into rows: decision and outbox message of a candidate appear together or not at all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.engine import Connection
 
@@ -17,8 +18,9 @@ from outbound.services.planning.judge import Judged, judge
 from outbound.services.planning.occurrence import Prospect
 from outbound.services.planning.report import Counts
 from outbound.services.releases import Active
-from outbound.storage import decisions, outbox, runs
+from outbound.storage import decisions, runs
 from outbound.storage.decisions import Verdict
+from outbound.storage.planned_messages import PlannedMessage, insert_planned
 
 
 def enqueue(
@@ -33,9 +35,9 @@ def enqueue(
     judgement = judge(connection, active, rule, prospects, now=now)
     clerk = _Rows(active, rule, run_id, now)
     queued = [(clerk.message(one), one) for one in judgement.candidates if not isinstance(one.decision, Skip)]
-    inserted = outbox.insert_messages(connection, [row for row, _ in queued]) if queued else set()
+    inserted = insert_planned(connection, [row for row, _ in queued], shared=clerk.shared) if queued else set()
     # A message whose key is taken although no decision is left (pruned, merged): it went out under that key.
-    lost = {id(one) for row, one in queued if row["id"] not in inserted}
+    lost = {id(one) for row, one in queued if row.id not in inserted}
     candidates = [one for one in judgement.candidates if id(one) not in lost]
     verdicts = [verdict_of(one) for one in candidates]
     decisions.insert(
@@ -117,42 +119,47 @@ class _Rows:
     def __init__(self, active: Active, rule: Rule, run_id: str, now: datetime) -> None:
         topic = topic_of(active, rule)
         self._now = now
-        self._shared: dict[str, Any] = {
+        self._local: dict[tuple[datetime, str], str] = {}
+        self.shared: Mapping[str, Any] = {
             "run_id": run_id,
             "rule": rule.id,
             "rule_version": rule.version,
             "release": active.id,
-            "step": "",
             "topic": topic.name,
             "message_class": topic.message_class.name,
             "lane": topic.message_class.lane.value,
             "priority": topic.message_class.priority if topic.priority is None else topic.priority,
             "on_uncertain": topic.message_class.on_uncertain,
             "created_at": now,
-            "updated_at": now,
         }
 
-    def message(self, one: Judged) -> dict[str, Any]:
+    def message(self, one: Judged) -> PlannedMessage:
         """The row of one message: scheduled while held or early, ready when it may leave now."""
         held = one.decision if isinstance(one.decision, Hold) else None
         not_before = held.until if held else one.occurrence.due
         ready = held is None and not_before <= self._now
         reason = held.reason if held else None
-        return {
-            **self._shared,
-            "id": new_id(self._now),
-            "once": one.once,
-            "customer_id": one.person.customer.id,
-            "template": one.occurrence.template,
-            "channels": ",".join(one.channels),
-            "context": one.context,
-            "not_before": not_before,
-            "local_time": wall(not_before, one.zone).isoformat(timespec="minutes"),
-            "zone": one.zone.key,
-            "expires": one.occurrence.expires,
-            "state": (MessageState.READY if ready else MessageState.SCHEDULED).value,
-            "reason": reason.code.value if reason else "",
-            "detail": reason.detail if reason else "",
-            "held_by": str(reason) if reason else "",
-            "language": one.person.customer.preference.language or "",
-        }
+        return PlannedMessage(
+            id=new_id(self._now),
+            once=one.once,
+            customer_id=one.person.customer.id,
+            template=one.occurrence.template,
+            channels=",".join(one.channels),
+            context=one.context or {},
+            not_before=not_before,
+            local_time=self._local_time(not_before, one.zone),
+            zone=one.zone.key,
+            expires=one.occurrence.expires,
+            state=(MessageState.READY if ready else MessageState.SCHEDULED).value,
+            reason=reason.code.value if reason else "",
+            detail=reason.detail if reason else "",
+            held_by=str(reason) if reason else "",
+            language=one.person.customer.preference.language or "",
+        )
+
+    def _local_time(self, instant: datetime, zone: ZoneInfo) -> str:
+        key = (instant, zone.key)
+        found = self._local.get(key)
+        if found is None:
+            found = self._local[key] = wall(instant, zone).isoformat(timespec="minutes")
+        return found
