@@ -3,7 +3,6 @@
 import re
 from typing import Final
 
-import mrml
 from inscriptis import get_text
 from inscriptis.css_profiles import CSS_PROFILES
 from inscriptis.model.config import ParserConfig
@@ -18,20 +17,25 @@ _LINK: Final = re.compile(r"""<a\b[^>]*?\bhref=["']([^"']*)["'][^>]*>(.*?)</a>""
 _ROW: Final = re.compile(r"<tr\b[^>]*>(.*?)</tr>", re.IGNORECASE | re.DOTALL)
 _CELLS: Final = re.compile(r"\s*</t[dh]>((?:\s|<!--jsq\d+qsj-->)*)<t[dh]\b[^>]*>\s*", re.IGNORECASE)
 _CELL: Final = re.compile(r"</?t[dh]\b[^>]*>", re.IGNORECASE)
-_TABLE: Final = re.compile(r"<(/?)(?:(mj-)?table|tbody|thead|tfoot)\b[^>]*>", re.IGNORECASE)
+_MJML: Final = re.compile(
+    r"""<(/?)(mj-[a-z-]+|table|tbody|thead|tfoot)((?:[^<>"']|"[^"]*"|'[^']*')*?)(/?)>""", re.IGNORECASE
+)
+_HREF: Final = re.compile(r"""\bhref\s*=\s*("[^"]*"|'[^']*')""", re.IGNORECASE)
+_LINKED: Final = frozenset({"mj-button", "mj-navbar-link", "mj-social-element", "mj-carousel-image"})
+_PARAGRAPHS: Final = frozenset({"mj-text", "mj-table", "mj-button", "table", "mj-accordion-text", "mj-accordion-title"})
 _LEADING: Final = re.compile(r"^((?:jsq\d+qsj[ \t]*)+)(?=\S)", re.MULTILINE)
 _BLANK_LINES: Final = re.compile(r"\n[ \t]*(?:\n[ \t]*){2,}")
 _ONLY_STATEMENTS: Final = re.compile(r"^[ \t]*((?:\{%(?:[^%]|%(?!\}))*%\}[ \t]*)+)\n", re.MULTILINE)
 
 
 def from_mjml(parts: list[Segment]) -> str:
-    """A text template for the content of a mail (without the brand's layout)."""
+    """A text template for the content of a mail (without the brand's layout).
+
+    The tags of MJML become plain blocks here and not the nested tables of mail HTML: text between the rows of a
+    table, which is where conditions and loops stand, has no order of its own.
+    """
     content = _ROW.sub(_row, protect(parts))
-    content = _TABLE.sub(lambda match: f"<{match[1]}{'mj-text' if match[2] else 'div'}>", content)
-    content = content.replace("</mj-text>", "<br /><br /></mj-text>")  # each is a paragraph
-    page = f"<mjml><mj-body>{content}</mj-body></mjml>"
-    html = mrml.to_html(page, render_options=mrml.RenderOptions(fonts={}, disable_comments=False)).content
-    return from_html(html, parts)
+    return from_html(_MJML.sub(_block, content), parts)
 
 
 def from_html(html: str, parts: list[Segment]) -> str:
@@ -42,7 +46,7 @@ def from_html(html: str, parts: list[Segment]) -> str:
     lines = [line.strip() for line in text.splitlines()]
     text = _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip() + "\n"
     text = _LEADING.sub(lambda match: match[1].rstrip() + "\n", text)
-    return squeeze(_MARK.sub(lambda match: parts[int(match[1] or match[2])].text, text))
+    return _MARK.sub(lambda match: parts[int(match[1] or match[2])].text, text)
 
 
 def squeeze(text: str) -> str:
@@ -61,6 +65,18 @@ def _link(match: re.Match[str]) -> str:
     if address.startswith(("mailto:", "tel:", "#")) or not address or bare == address:
         return words
     return f"{words}:<br>{address}<br>" if bare else ""
+
+
+def _block(match: re.Match[str]) -> str:
+    """An MJML tag as HTML that reads well without its looks; a paragraph ends with an empty line."""
+    closing, name = bool(match[1]), match[2].lower()
+    href = _HREF.search(match[3]) if name in _LINKED else None
+    if match[4] or name == "mj-image":
+        return ""
+    if closing:
+        gap = "<br /><br />" if name in _PARAGRAPHS else ""
+        return ("</a>" if name in _LINKED else "") + gap + "</div>"
+    return "<div>" + (f"<a href={href[1]}>" if href else "<a>" if name in _LINKED else "")
 
 
 def _row(match: re.Match[str]) -> str:

@@ -35,6 +35,17 @@ def test_rows_of_a_table_become_lines_of_text_with_their_loops_and_conditions() 
     assert text.startswith("Ordine: DL-1\nVoce: uno\nVoce: due\nVoce: tre\nTotale: 9, EUR\n")
 
 
+def test_a_condition_around_whole_elements_keeps_its_place_in_the_text() -> None:
+    body = (
+        "<mj-section><mj-column><mj-text>prima</mj-text>"
+        "{% if script.items == 1 %}<mj-button href='https://shop.example/mai'>Mai</mj-button>{% endif %}"
+        "{% for item in script.items %}<mj-text>{{ item }}</mj-text>{% endfor %}"
+        "<mj-button href='https://shop.example/x'>Vai</mj-button><mj-text>dopo</mj-text></mj-column></mj-section>"
+    )
+    text = mail(good({"hello/template.yaml": LIST, "hello/email.mjml": body}), context=ITEMS).text
+    assert text.startswith("prima\n\nuno\n\ndue\n\ntre\n\nVai:\nhttps://shop.example/x\n\ndopo\n")
+
+
 def test_a_loop_over_whole_sections_repeats_them() -> None:
     body = "{% for item in script.items %}" + section("{{ item }}") + "{% endfor %}"
     html = mail(good({"hello/template.yaml": LIST, "hello/email.mjml": body}), context=ITEMS).html
