@@ -68,7 +68,7 @@ class _Deliveries:
 
     async def _marked(self, chunk: list[Ready | Answered]) -> AsyncIterator[list[Ready | Answered]]:
         """The chunk in the portions that share a handover mark, the next one marked while this one starts."""
-        size = min(self._kit.settings.ahead, max(self._slice.chunk // 2, 1))
+        size = min(self._kit.settings.ahead, self._slice.chunk) // 2  # one half starts while the next is marked
         if self._slice.lane is not Lane.BULK or size <= 1:
             yield chunk  # each message is marked alone, at the last moment
             return

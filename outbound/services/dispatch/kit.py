@@ -33,15 +33,15 @@ class DispatchSettings:
     """``slice_size`` messages are claimed together, up to ``chunk`` pass the gate together just before they leave.
 
     ``group`` handovers or results at most share a commit. In the bulk lane up to ``ahead`` handovers are made
-    durable together before they start: the most messages that a crash leaves uncertain beside those on the
-    wire. Leases are in database time and renewed three times over their length.
+    durable before their turn, which is the most a crash leaves uncertain beside those on the wire (0:
+    each is marked alone). Leases are in database time and renewed three times over their length.
     """
 
     worker: str = field(default_factory=worker_name)
     slice_size: int = 200
     chunk: int = 100
     group: int = 100
-    ahead: int = 50
+    ahead: int = 100
     lease: timedelta = timedelta(seconds=30)
 
 

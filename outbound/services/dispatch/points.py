@@ -25,7 +25,21 @@ NAMES = (
 )
 
 
-def _hook(setting: str) -> Callable[[str], None]:
+def _pass(_point: str) -> None:
+    return None
+
+
+_act: Callable[[str], None] = _pass
+
+
+def hit(point: str) -> None:
+    """Called by the stages as they pass ``point``."""
+    _act(point)
+
+
+def arm(setting: str) -> None:
+    """From now on, kill this process as ``setting`` says (see ``VARIABLE``)."""
+    global _act  # noqa: PLW0603 - one switch for the process, off in every real one
     name, _, count = setting.partition(":")
     left = int(count or 1)
 
@@ -36,12 +50,8 @@ def _hook(setting: str) -> Callable[[str], None]:
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    return kill
+    _act = kill
 
 
-def _pass(_point: str) -> None:
-    return None
-
-
-hit: Callable[[str], None] = _hook(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else _pass
-"""Called by the stages as they pass a point."""
+if os.environ.get(VARIABLE):
+    arm(os.environ[VARIABLE])
