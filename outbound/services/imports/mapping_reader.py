@@ -85,7 +85,7 @@ def _customers(section: "_Section") -> CustomerMapping:
         source=section.text("source"),
         key=section.text("key", required=True),
         span=section.span,
-        fields={name: _source(node, section.findings) for name, node in section.entries("fields").items()},
+        fields=_sources(section, "fields"),
         preferences=_preferences(section),
         consents=tuple(_consent(_Section(node, section.findings)) for node in section.items("consents")),
     )
@@ -101,7 +101,7 @@ def _events(section: "_Section") -> EventMapping:
         id=section.text("id") or None,
         at=_instant(section, allow_now=False),
         span=section.span,
-        data={name: _source(node, section.findings) for name, node in section.entries("data").items()},
+        data=_sources(section, "data"),
         shift_newest_to=section.text("shift_newest_to") or None,
     )
 
@@ -136,29 +136,32 @@ def _layout(section: "_Section") -> Layout:
 
 
 def _preferences(section: "_Section") -> Mapping[str, Source]:
-    found = {}
-    for name, node in section.entries("preferences").items():
-        if name in PREFERENCES:
-            found[name] = _source(node, section.findings)
-        else:
+    found = _sources(section, "preferences")
+    for name, source in found.items():
+        if name not in PREFERENCES:
             hint = did_you_mean(name, PREFERENCES)
-            section.findings.error(Code.UNKNOWN_KEY, node.span, f"unknown preference {name!r}", hint)
+            section.findings.error(Code.UNKNOWN_KEY, source.span, f"unknown preference {name!r}", hint)
     return found
 
 
-def _source(node: Node, findings: Findings) -> Source:
+def _sources(section: "_Section", key: str) -> Mapping[str, Source]:
+    return {name.text: _source(name.span, node, section.findings) for name, node in section.entries(key)}
+
+
+def _source(span: Span, node: Node, findings: Findings) -> Source:
+    """How one attribute is read; ``span`` is where its name stands."""
     if isinstance(node, ScalarNode):
         if node.empty:
-            findings.error(Code.EMPTY_VALUE, node.span, f"{node.name} names no column", "write the column's name")
-        return Source(span=node.span, column=node.text)
+            findings.error(Code.EMPTY_VALUE, span, f"{node.name} names no column", "write the column's name")
+        return Source(span=span, column=node.text)
     section = _Section(node, findings)
     section.only(_SOURCE)
     column, constant = section.text("column"), section.text("value")
     if bool(column) == bool(constant):
-        findings.error(Code.MISSING_KEY, node.span, "write either column: NAME or value: CONSTANT")
+        findings.error(Code.MISSING_KEY, span, "write either column: NAME or value: CONSTANT")
     decimal = section.choice("decimal", (".", ",")) or "."
     return Source(
-        span=node.span,
+        span=span,
         column=column or None,
         constant=constant or None,
         clear=section.choice("empty", ("keep", "clear")) == "clear",
@@ -295,22 +298,22 @@ class _Section:
         self.findings.error(Code.WRONG_SHAPE, found.span, f"{key} must be a list", "start each entry with a dash")
         return ()
 
-    def entries(self, key: str) -> dict[str, Node]:
-        """A mapping, by its keys."""
+    def entries(self, key: str) -> tuple[tuple[ScalarNode, Node], ...]:
+        """The keys and values of a mapping."""
         found = self.node(key)
         if found is None or isinstance(found, MapNode):
-            return {name.text: value for name, value in found or ()}
+            return found.entries if found else ()
         self.findings.error(Code.WRONG_SHAPE, found.span, f"{key} must be a mapping")
-        return {}
+        return ()
 
     def texts(self, key: str) -> dict[str, str]:
         """A mapping from text to text."""
         found = {}
-        for name, value in self.entries(key).items():
+        for name, value in self.entries(key):
             if isinstance(value, ScalarNode):
-                found[name] = value.text
+                found[name.text] = value.text
             else:
-                self.findings.error(Code.WRONG_SHAPE, value.span, f"{key}.{name} must be a text")
+                self.findings.error(Code.WRONG_SHAPE, value.span, f"{key}.{name.text} must be a text")
         return found
 
     def problem(self, key: str, code: Code, message: str, hint: str = "") -> None:
