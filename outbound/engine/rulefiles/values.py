@@ -3,6 +3,7 @@
 import re
 from datetime import date, datetime, time
 from email.utils import parseaddr
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -51,9 +52,11 @@ def _clock_hint(written: str) -> str:
 
 
 def parse_date(written: str) -> date | None:
-    """``2026-11-27``, or None."""
+    """``2026-11-27``, or None. Years far from now are typing errors."""
+    if not re.fullmatch(r"(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}", written):
+        return None
     try:
-        return date.fromisoformat(written) if re.fullmatch(r"\d{4}-\d{2}-\d{2}", written) else None
+        return date.fromisoformat(written)
     except ValueError:
         return None
 
@@ -79,7 +82,7 @@ def moment(node: Node, findings: Findings) -> datetime | date | None:
     found = scalar(node, findings)
     if found is None:
         return None
-    match = re.fullmatch(r"(\d{4}-\d{2}-\d{2})[T ](([01]\d|2[0-3]):[0-5]\d)(:00)?", found.text)
+    match = re.fullmatch(r"([0-9-]{10})[T ](([01][0-9]|2[0-3]):[0-5][0-9])(:00)?", found.text)
     if not match:
         if re.match(r"\d{4}-\d{2}-\d{2}[T ]", found.text):
             hint = 'write it like "2026-11-27T10:00", without seconds and zone'
@@ -171,15 +174,21 @@ def zone(node: Node, findings: Findings) -> str | None:
     if found is None:
         return None
     if not zone_exists(found.text):
-        hint = near_hint(found.text, (z for z in available_timezones() if "/" in z)) or "write it like Europe/Rome"
+        hint = near_hint(found.text, _zone_names()) or "write it like Europe/Rome"
         findings.error(Code.UNKNOWN_ZONE, node.span, f"unknown time zone '{found.text[:60]}'", hint)
         return None
     return found.text
 
 
+@lru_cache(maxsize=1)
+def _zone_names() -> tuple[str, ...]:
+    """Every zone a rule may name; reading them takes a while, so only a misspelled one is worth it."""
+    return tuple(sorted(name for name in available_timezones() if "/" in name))
+
+
 def zone_exists(key: str) -> bool:
     """Whether the time zone database knows ``key``, in exactly this spelling."""
-    if "/" not in key and key != "UTC":  # EST, Japan, localtime: abbreviations and links that mislead
+    if ("/" not in key and key != "UTC") or key.startswith(("posix/", "right/")):  # EST, Japan, leap second zones
         return False
     try:
         return ZoneInfo(key).key == key
