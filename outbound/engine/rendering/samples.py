@@ -88,9 +88,10 @@ class _Case:
             hint = f"add {missing[1]}.{missing[2]} under sample, or a default in the template"
             self.report.error(Code.SAMPLE, spot, f"{self.where}: {detail}", hint)
         elif "SMS parts" in detail:
-            note = self.report.error if certain else self.report.warning
-            hint = "shorten the text; the policy's max_parts says how long it may be"
-            note(Code.SMS_PARTS, place, f"{self.where}, class {self.message_class}: {detail}", hint)
+            if certain or not self.policy.classes[self.message_class].unsubscribe_required:
+                hint = "shorten the text; the policy's max_parts says how long it may be"
+                message = f"{self.where}, class {self.message_class}: {detail}"
+                self.report.error(Code.SMS_PARTS, place, message, hint)
         else:
             self.report.error(Code.RENDER, place, f"{self.where}, class {self.message_class}: {detail}")
 

@@ -197,6 +197,22 @@ def test_characters_that_force_ucs2_are_named() -> None:
     }
 
 
+def test_a_text_message_longer_than_the_policy_allows_is_refused() -> None:
+    found = problems_of({"hello/sms.txt": "a" * 320 + GREETING})
+    assert f"{HELLO}/template.yaml:1:1: hello, sms in 'it', class service: 3 SMS parts, at most 2 allowed" in found
+
+
+def test_the_link_of_marketing_counts_where_a_rule_sends_the_template_as_marketing() -> None:
+    ruleset = shipped_ruleset()
+    changed = dict(shipped_files())
+    changed["templates/new-oil/sms.it.txt"] += b"a" * 60
+    _, problems = compile_templates(changed, policy=ruleset.policy, schema=ruleset.schema, rules=ruleset.rules)
+    message = "new-oil, sms in 'it', class marketing: 3 SMS parts, at most 2 allowed"
+    assert [problem.message for problem in problems] == [message]
+    _, problems = compile_templates(changed, policy=ruleset.policy, schema=ruleset.schema)
+    assert not problems, "without rules nobody knows that this is marketing"
+
+
 def test_an_image_that_is_no_image_and_a_file_that_is_no_text_are_refused() -> None:
     assert any("this file is not image/png" in p for p in problems_of({"brand/logo.png": b"<svg onload=alert(1)>"}))
     assert any("not UTF-8" in p for p in problems_of({"hello/email.mjml": b"caff\xe8"}))
