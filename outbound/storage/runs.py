@@ -75,6 +75,13 @@ def add_counts(connection: Connection, run_id: str, *, candidates: int, skipped:
     )
 
 
+def queued_by_zone(connection: Connection, run_id: str) -> dict[str, int]:
+    """How many messages a run has made so far, by the zone of their wall clock."""
+    message = tables.message
+    statement = sa.select(message.c.zone, sa.func.count()).where(message.c.run_id == run_id).group_by(message.c.zone)
+    return {row[0]: row[1] for row in connection.execute(statement)}
+
+
 def fired(connection: Connection, *, rules: Iterable[str], since: datetime) -> set[tuple[str, str, str]]:
     """The (rule, slot, zone) that fired with a nominal time at or after ``since``."""
     firing = tables.firing

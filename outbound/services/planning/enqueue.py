@@ -1,7 +1,8 @@
 """Turn a decided batch into rows: decision and outbox message of a candidate appear together or not at all."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -34,6 +35,8 @@ def enqueue(
     """
     judgement = judge(connection, active, rule, prospects, now=now)
     clerk = _Rows(active, rule, run_id, now)
+    if rule.send.pace_per_hour is not None:
+        clerk.queued = Counter(runs.queued_by_zone(connection, run_id))
     queued = [(clerk.message(one), one) for one in judgement.candidates if not isinstance(one.decision, Skip)]
     inserted = insert_planned(connection, [row for row, _ in queued], shared=clerk.shared) if queued else set()
     # A message whose key is taken although no decision is left (pruned, merged): it went out under that key.
@@ -120,6 +123,8 @@ class _Rows:
         topic = topic_of(active, rule)
         self._now = now
         self._local: dict[tuple[datetime, str], str] = {}
+        self._pace = rule.send.pace_per_hour
+        self.queued: Counter[str] = Counter()
         self.shared: Mapping[str, Any] = {
             "run_id": run_id,
             "rule": rule.id,
@@ -136,7 +141,7 @@ class _Rows:
     def message(self, one: Judged) -> PlannedMessage:
         """The row of one message: scheduled while held or early, ready when it may leave now."""
         held = one.decision if isinstance(one.decision, Hold) else None
-        not_before = held.until if held else one.occurrence.due
+        not_before = self._paced(held.until if held else one.occurrence.due, one)
         ready = held is None and not_before <= self._now
         reason = held.reason if held else None
         return PlannedMessage(
@@ -156,6 +161,14 @@ class _Rows:
             held_by=str(reason) if reason else "",
             language=one.person.customer.preference.language or "",
         )
+
+    def _paced(self, opening: datetime, one: Judged) -> datetime:
+        """Spread from the opening on, at most ``pace`` an hour in each zone."""
+        if self._pace is None:
+            return opening
+        before = self.queued[one.zone.key]
+        self.queued[one.zone.key] += 1
+        return opening + timedelta(seconds=before * 3600 // self._pace)
 
     def _local_time(self, instant: datetime, zone: ZoneInfo) -> str:
         key = (instant, zone.key)

@@ -192,3 +192,15 @@ def test_an_idle_pass_writes_nothing(database: Database, active: Active) -> None
     before = rows(database, tables.installation)
     plan(database, active, utc("2026-01-04 08:45:30"))
     assert rows(database, tables.installation) == before
+
+
+def test_pace_spreads_a_run_over_its_key_ranges(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six an hour from ten o'clock on: every ten minutes one, whichever key range it was planned in."""
+    monkeypatch.setattr(firing, "RANGE", 5)
+    paced = publish(database, rule_files(NEWSLETTER.replace("[email, sms]", "[email, sms], pace: 6/h")), BEFORE)
+    for number in range(8):
+        add_customer(database, f"c{number}")
+    plan(database, paced, SUNDAY)
+    opening = utc("2026-01-04 09:00")
+    due = sorted((row.not_before - opening).total_seconds() / 60 for row in rows(database, tables.message))
+    assert due == [0, 10, 20, 30, 40, 50, 60, 70]
