@@ -90,7 +90,7 @@ def check(files: Files) -> Checked:
     if loaded.ruleset is None:
         return Checked(ruleset=None, templates=None, problems=tuple(loaded.problems))
     ruleset = loaded.ruleset
-    templates, problems = compile_templates(files, policy=ruleset.policy, schema=ruleset.schema)
+    templates, problems = compile_templates(files, policy=ruleset.policy, schema=ruleset.schema, rules=ruleset.rules)
     found = (*loaded.problems, *problems)
     if templates is None or any(p.severity is Severity.ERROR for p in found):
         return Checked(ruleset=None, templates=None, problems=found)
