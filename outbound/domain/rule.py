@@ -136,7 +136,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule. ``version`` is the hash of its canonical parsed form: comments and order do not count."""
+    """One rule. ``version`` is the hash of its canonical parsed form: comments and order do not count.
+
+    ``active_from`` and ``active_until`` are days, both included, or instants (UTC), the end excluded.
+    """
 
     id: str
     owner: str

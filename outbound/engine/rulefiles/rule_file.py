@@ -91,7 +91,7 @@ def read_rule(document: Node, findings: Findings, world: World) -> ReadRule | No
     catch_up = record.optional("catch_up", duration("m", "h", "d", "w"))
     limits = read_limits(record, findings)
     goes_with_trigger(record, findings, trigger)
-    active_from, active_until = read_active(record, findings)
+    active_from, active_until = read_active(record, findings, world)
     draft = record.optional("draft", boolean) or False
     action = record.required_node("send")
     send = None if action is None else read_send(action, findings, world, trigger)

@@ -1,7 +1,8 @@
 """The lesser keys of a rule: unknown customers, limits, the time it is active, hours at which nothing may leave."""
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from outbound.domain.durations import Duration, DurationUnit
 from outbound.domain.policy import Policy, QuietHours, Topic
@@ -23,6 +24,7 @@ from outbound.engine.rulefiles.record import Record, open_record
 from outbound.engine.rulefiles.shapes import integer, scalar
 from outbound.engine.rulefiles.values import moment, money, parse_duration, percent
 from outbound.engine.rulefiles.world import World
+from outbound.engine.timing.walls import resolve_wall
 
 _HOLD: Final = Duration(6, DurationUnit.HOUR)
 _KIND: Final = {EventTrigger: "event", ScheduleTrigger: "schedule", DateTrigger: "date", ScriptTrigger: "script"}
@@ -86,17 +88,30 @@ def read_limits(record: Record, findings: Findings) -> Limits | None:
     )
 
 
-def read_active(record: Record, findings: Findings) -> tuple[date | datetime | None, date | datetime | None]:
-    """From when and until when the rule fires: half-open, a date means its first minute."""
+def read_active(
+    record: Record, findings: Findings, world: World
+) -> tuple[date | datetime | None, date | datetime | None]:
+    """From when and until when the rule fires.
+
+    A date counts whole, ``until`` too. A time is wall clock of the policy's zone, returned as UTC; ``until`` is
+    then the first moment without the rule.
+    """
     node = record.optional_node("active")
     active = None if node is None else open_record(node, findings, keys=("from", "until"))
     if active is None:
         return None, None
     start, end = active.optional("from", moment), active.optional("until", moment)
-    if start is not None and end is not None and as_moment(end) <= as_moment(start):
-        message = f"'until' must come after 'from' ({start.isoformat()})"
-        findings.error(Code.EMPTY_RANGE, active.value_span("until"), message, "until is the first moment without it")
-    return start, end
+    if start is not None and end is not None:
+        over = as_moment(end) if isinstance(end, datetime) else as_moment(end + timedelta(days=1))
+        if over <= as_moment(start):
+            message = f"'until' must come after 'from' ({start.isoformat()})"
+            findings.error(Code.EMPTY_RANGE, active.value_span("until"), message, "a date is the last day of the rule")
+    zone = ZoneInfo(world.policy.timezone if world.policy else "UTC")
+    return _instant(start, zone), _instant(end, zone)
+
+
+def _instant(value: date | datetime | None, zone: ZoneInfo) -> date | datetime | None:
+    return resolve_wall(value, zone) if isinstance(value, datetime) else value
 
 
 def always_quiet(

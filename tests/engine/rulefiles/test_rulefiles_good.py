@@ -1,6 +1,6 @@
 """Good files mean exactly what they say."""
 
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 
 import pytest
 from rulefile_samples import edited, good_files, problems_of
@@ -145,7 +145,7 @@ def test_a_one_off_rule(ruleset: Ruleset) -> None:
     found = ruleset.rules["harvest"]
     assert found.trigger == ScheduleTrigger(at=time(10), zone="Europe/Berlin", on_date=date(2026, 11, 27))
     assert found.active_from == date(2026, 11, 1)
-    assert found.active_until == datetime(2026, 12, 1, 12)  # noqa: DTZ001 -- wall clock
+    assert found.active_until == datetime(2026, 12, 1, 11, tzinfo=UTC)  # 12:00 in the policy's zone
     assert found.draft
     assert found.once.text == "{period}"
 
