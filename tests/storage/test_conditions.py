@@ -165,6 +165,8 @@ def test_a_condition_written_out_reads_back_as_itself(text: str) -> None:
 
 CASES = [
     # condition, attributes as stored (JSON text), expected
+    ("days_since(customer.renewal) == 3", '{"renewal": "2026-03-28"}', True),
+    ("days_until(customer.renewal) == 3", '{"renewal": "2026-04-03"}', True),
     ("customer.score > 0", '{"score": 1e400}', False),
     ("has(customer.score)", '{"score": 1e400}', False),
     ("customer.score >= 0", '{"score": 1e-400}', True),
