@@ -26,7 +26,7 @@ from outbound.storage.tables import attempt, installation, leg, message
 S = MessageState
 
 PAUSE_PREFIX = "paused:"
-"""Kill switches are facts of the installation: ``paused:all``, ``paused:RULE``, ``paused:sms``."""
+"""Kill switches are facts of the installation: ``paused:all``, ``paused:rule:news``, ``paused:channel:sms``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,6 +268,6 @@ def _to_end(state: MessageState) -> sa.Update:
 
 
 def paused(connection: Connection) -> dict[str, str]:
-    """The kill switches that are on: what (``all``, a rule's id, a channel's name) to why."""
+    """The kill switches that are on: what (``all``, ``rule:ID``, ``channel:NAME``) to why."""
     query = sa.select(installation.c.name, installation.c.value).where(installation.c.name.startswith(PAUSE_PREFIX))
     return {name.removeprefix(PAUSE_PREFIX): value for name, value in connection.execute(query)}
