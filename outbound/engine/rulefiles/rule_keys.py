@@ -79,13 +79,18 @@ def read_limits(record: Record, findings: Findings) -> Limits | None:
     limits = None if node is None else open_record(node, findings, keys=("recipients", "cost", "growth"))
     if limits is None:
         return None
+    before = findings.errors
     cost = limits.optional("cost", money)
-    return Limits(
+    found = Limits(
         recipients=limits.optional("recipients", integer(1, 999_999_999)),
         cost=cost.amount if cost else None,
         currency=cost.currency if cost else "",
         growth=limits.optional("growth", percent),
     )
+    if findings.errors == before:  # nothing enforces it yet, and a safety net that is not there must not look like one
+        message = "'limits' is not supported by this version yet"
+        findings.error(Code.UNSUPPORTED, record.key_span("limits"), message, "remove it, or wait for a later version")
+    return found
 
 
 def read_active(

@@ -16,7 +16,6 @@ from outbound.domain.rule import (
     Feb29,
     Field,
     KeyTemplate,
-    Limits,
     Rule,
     ScheduleTrigger,
     ScriptTrigger,
@@ -135,7 +134,7 @@ def test_a_scheduled_rule(ruleset: Ruleset) -> None:
         at=time(10), zone=None, recurrence="FREQ=MONTHLY;BYDAY=1TU", calendar="business-days"
     )
     assert [c.text for c in found.who] == ["segment.near", "not happened(order.placed, within 3d)"]
-    assert found.limits == Limits(recipients=60000, cost=90.0, currency="EUR", growth=0.3)
+    assert found.limits is None
     assert found.send.pace_per_hour == 20000
     assert found.catch_up == hours(24)
     assert found.expires == days(3)

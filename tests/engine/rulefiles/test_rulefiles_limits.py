@@ -47,16 +47,24 @@ BOMBS = {
 }
 
 
+def read_once(text: str) -> tuple[float, Findings]:
+    """Seconds of this process's own time to read ``text``, and what was found."""
+    content, findings = text.encode(), Findings()
+    started = time.process_time()
+    read_documents("rules/bomb.yaml", content, findings)
+    return time.process_time() - started, findings
+
+
+def best_of_three(text: str) -> float:
+    """The machine may be busy with something else; the least of three is the cost of the text."""
+    return min(read_once(text)[0] for _ in range(3))
+
+
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_before_it_costs_time(name: str) -> None:
     text, code = BOMBS[name]
-    content = text.encode()
-    findings = Findings()
-    started = time.process_time()
-    read_documents("rules/bomb.yaml", content, findings)
-    spent = time.process_time() - started
-    assert findings.problems[0].code == code
-    assert spent < LIMIT
+    assert read_once(text)[1].problems[0].code == code
+    assert best_of_three(text) < LIMIT
 
 
 @pytest.mark.parametrize(
@@ -71,9 +79,7 @@ def test_a_bomb_is_refused_before_it_costs_time(name: str) -> None:
     ids=["plain", "blank lines", "lines of one text", "block", "escapes"],
 )
 def test_the_largest_texts_that_pass_the_limits_cost_no_more(text: str) -> None:
-    started = time.process_time()
-    read_documents("rules/long.yaml", text.encode(), Findings())
-    assert time.process_time() - started < LIMIT * 2
+    assert best_of_three(text) < LIMIT * 2
 
 
 def test_a_file_above_one_mebibyte_is_refused_unread() -> None:
