@@ -1,0 +1,186 @@
+"""Durable e-mails per second, end to end: claim, gate, render 10 KB, SMTP, record; beside a bare sender."""
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from outbound.channels.email.smtp import SmtpAdapter, SmtpSettings, Tls
+from outbound.domain.customer import ChannelName
+from outbound.domain.ids import new_id
+from outbound.domain.keyring import Keyring
+from outbound.domain.message import Lane
+from outbound.domain.rendered import EmailEnvelope, RenderStop
+from outbound.engine.rendering import Links
+from outbound.services import releases
+from outbound.services.bench.figure import Figure
+from outbound.services.bench.newsletter_shop import PUBLISHED, SLOT, seed, shop_files
+from outbound.services.dispatch import Dispatcher, DispatchSettings
+from outbound.storage import tables
+from outbound.storage.database import Database
+from outbound.storage.outbox import insert_messages
+from outbound.testing.bench.postgres import postgres_database
+from outbound.testing.bench.smtp_limit import SESSIONS, sink, source_rate
+
+_MESSAGES, _RUNS = 5_000, 5
+_QUICK_MESSAGES = 500
+_BAR = 0.5
+_BYTES = 10_000
+_SENTENCE = "The oil of this year is here, pressed on the first cold days of November, and it is green and loud. "
+_NOON = SLOT + timedelta(hours=9)
+"""18:00 UTC: outside the quiet hours of every customer of the shop, from Honolulu to Rome."""
+_KEYRING = Keyring.parse("k1:" + "b0" * 32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    rate: float
+    limit: float
+    what: str
+
+
+def measure_sqlite(quick: bool) -> list[Figure]:
+    """On SQLite with synchronous FULL."""
+
+    @contextmanager
+    def fresh() -> Iterator[str]:
+        with tempfile.TemporaryDirectory(prefix="outbound-bench-") as folder:
+            yield f"sqlite:///{Path(folder) / 'bench.db'}"
+
+    return [_figure("send_email_sqlite", [_once(fresh, quick) for _ in range(1 if quick else _RUNS)])]
+
+
+def measure_pg(quick: bool) -> list[Figure]:
+    """On PostgreSQL with synchronous_commit on."""
+    return [_figure("send_email_pg", [_once(postgres_database, quick) for _ in range(1 if quick else _RUNS)])]
+
+
+def _figure(name: str, runs: list[_Run]) -> Figure:
+    ratio = statistics.median(run.rate / run.limit for run in runs)  # paired: both of a run shared the machine
+    return Figure(
+        name=name,
+        value=statistics.median(run.rate for run in runs),
+        unit="messages/s",
+        limit=statistics.median(run.limit for run in runs),
+        ratio=ratio,
+        bar=f"ratio >= {_BAR}",
+        met=ratio >= _BAR,
+        what=runs[0].what,
+    )
+
+
+def _once(fresh: Callable[[], AbstractContextManager[str]], quick: bool) -> _Run:
+    count = _QUICK_MESSAGES if quick else _MESSAGES
+    with fresh() as url, sink() as (port, sink_name):
+        database = Database(url)
+        try:
+            payload = _queue(database, count)
+            limit, source_name = source_rate(port, payload, count)
+            rate = _send(database, port, count)
+        finally:
+            database.close()
+    return _Run(rate, limit, f"{source_name} into {sink_name}, {len(payload):,} bytes")
+
+
+def _queue(database: Database, count: int) -> bytes:
+    """Publish, insert people and due messages; answers the bytes of one of them."""
+    tables.metadata.create_all(database.engine)
+    body = _SENTENCE * (_BYTES // 3 // len(_SENTENCE))  # it stands in the HTML and in the text part
+    words = f"Hello {{{{ customer.first_name }}}}. {body}"
+    letter = f"<mj-section><mj-column><mj-text>{words}</mj-text></mj-column></mj-section>"
+    files = {**shop_files(), "templates/letter/email.mjml": letter.encode()}
+    published = releases.publish(database, files, by="bench", now=PUBLISHED)
+    if isinstance(published, tuple):
+        raise RuntimeError(published[0].render())  # noqa: TRY004 - the problems that refused it
+    with database.write() as connection:
+        seed(connection, count)
+        ids = list(connection.execute(sa.select(tables.customer.c.id)).scalars())
+        rows = [_row(customer) for customer in ids]
+        insert_messages(connection, rows)
+    active = releases.active(database)
+    if active is None:
+        raise RuntimeError("published, but not active")
+    links = _links_of(rows[0]["id"])
+    context = rows[0]["context"]
+    rendered = active.templates.render(
+        "letter", ChannelName.EMAIL, language="en", context=context, links=links, message_class="marketing"
+    )
+    envelope = EmailEnvelope(to="c@example.com", message_id="<bench@shop.example>", date=SLOT)
+    if isinstance(rendered, RenderStop):
+        raise RuntimeError(rendered.detail)  # noqa: TRY004 - a value that means stop, not a wrong type
+    return SmtpAdapter(_settings(0)).pack(rendered, envelope)
+
+
+def _row(customer: str) -> dict[str, Any]:
+    return {
+        "id": new_id(SLOT),
+        "run_id": "bench",
+        "rule": "newsletter",
+        "rule_version": "bench",
+        "release": "bench",
+        "once": "2026-11",
+        "customer_id": customer,
+        "template": "letter",
+        "topic": "newsletter",
+        "message_class": "marketing",
+        "lane": Lane.BULK.value,
+        "priority": 100,
+        "channels": "email",
+        "context": {"customer": {"first_name": f"Ada {customer}"}},
+        "not_before": _NOON,
+        "expires": SLOT + timedelta(days=1),
+        "state": "ready",
+        "created_at": SLOT,
+    }
+
+
+def _send(database: Database, port: int, count: int) -> float:
+    """Dispatch everything that is due; messages per second of those recorded as sent."""
+
+    async def main() -> float:
+        dispatcher = Dispatcher(
+            database,
+            adapters={ChannelName.EMAIL: SmtpAdapter(_settings(port))},
+            keyring=_KEYRING,
+            active=lambda: releases.active(database),
+            load_release=lambda release: releases.by_id(database, release),
+            links=lambda message, _channel: _links_of(message.id),
+            settings=DispatchSettings(slice_size=500),
+        )
+        start = time.perf_counter()
+        sent = 0
+        while (report := await dispatcher.run_slice(Lane.BULK, now=_NOON)).claimed:
+            sent += report.sent
+        seconds = time.perf_counter() - start
+        await dispatcher.close()
+        if sent != count:
+            raise RuntimeError(f"{sent} of {count} were sent")
+        return sent / seconds
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(main())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        from uvloop import new_event_loop  # noqa: PLC0415 - optional
+    except ImportError:
+        return asyncio.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = new_event_loop
+    return factory
+
+
+def _settings(port: int) -> SmtpSettings:
+    return SmtpSettings(host="127.0.0.1", port=port, tls=Tls.NONE, pool_size=SESSIONS)
+
+
+def _links_of(message_id: str) -> Links:
+    return Links(unsubscribe=f"https://shop.example/u/{message_id}", preferences="", assets="https://shop.example/a/")
