@@ -16,7 +16,7 @@ from outbound.domain.customer import Scalar
 from outbound.domain.errors import OutboundError
 from outbound.domain.rule import Rule, ScriptTrigger
 from outbound.engine.timing.walls import add, local_day
-from outbound.engine.timing.zones import resolve_zones
+from outbound.engine.timing.zones import resolve_zones, zone_named
 from outbound.services.planning.enqueue import count, enqueue, verdict_of
 from outbound.services.planning.firing import rule_lock
 from outbound.services.planning.judge import judge
@@ -282,7 +282,7 @@ def _script_rule(active: Active, rule_id: str) -> Rule:
 
 
 def _occurrence(active: Active, rule: Rule, key: str, arguments: Mapping[str, Scalar], now: datetime) -> Occurrence:
-    zone = ZoneInfo(active.ruleset.policy.timezone)
+    zone = zone_named(active.ruleset.policy.timezone)
     script = {f"script.{name}": text_of(value, name) for name, value in arguments.items()}
     return Occurrence(
         placeholders={**script, "key": key, "script.key": key},

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from outbound.domain.consent import Evidence
-from outbound.services.preferences import withdraw
 from outbound.services.links import LinkMaker, UnsubscribeLink
+from outbound.services.preferences import withdraw
 from outbound.services.releases import Active
 from outbound.storage import people
 from outbound.storage.database import Database

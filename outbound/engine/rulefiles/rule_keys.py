@@ -25,6 +25,7 @@ from outbound.engine.rulefiles.shapes import integer, scalar
 from outbound.engine.rulefiles.values import moment, money, parse_duration, percent
 from outbound.engine.rulefiles.world import World
 from outbound.engine.timing.walls import resolve_wall
+from outbound.engine.timing.zones import zone_named
 
 _HOLD: Final = Duration(6, DurationUnit.HOUR)
 _KIND: Final = {EventTrigger: "event", ScheduleTrigger: "schedule", DateTrigger: "date", ScriptTrigger: "script"}
@@ -111,7 +112,7 @@ def read_active(
         if over <= as_moment(start):
             message = f"'until' must come after 'from' ({start.isoformat()})"
             findings.error(Code.EMPTY_RANGE, active.value_span("until"), message, "a date is the last day of the rule")
-    zone = ZoneInfo(world.policy.timezone if world.policy else "UTC")
+    zone = zone_named(world.policy.timezone if world.policy else "UTC")
     return _instant(start, zone), _instant(end, zone)
 
 

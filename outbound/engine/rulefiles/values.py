@@ -5,7 +5,6 @@ from datetime import date, datetime, time
 from email.utils import parseaddr
 from functools import lru_cache
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, available_timezones
 
 from outbound.domain.customer import ChannelName
 from outbound.domain.durations import Duration, DurationUnit
@@ -14,6 +13,7 @@ from outbound.engine.rulefiles.findings import Findings, near_hint
 from outbound.engine.rulefiles.nodes import Node, ScalarNode
 from outbound.engine.rulefiles.record import Shape
 from outbound.engine.rulefiles.shapes import choice, scalar, text
+from outbound.engine.timing.zones import zone_names
 
 SENTINELS = frozenset({date(1970, 1, 1), date(1900, 1, 1)})
 """What systems write for "no date". As a date in a rule they are always a mistake."""
@@ -183,17 +183,12 @@ def zone(node: Node, findings: Findings) -> str | None:
 @lru_cache(maxsize=1)
 def _zone_names() -> tuple[str, ...]:
     """Every zone a rule may name; reading them takes a while, so only a misspelled one is worth it."""
-    return tuple(sorted(name for name in available_timezones() if "/" in name))
+    return tuple(sorted(name for name in zone_names() if "/" in name))
 
 
 def zone_exists(key: str) -> bool:
     """Whether the time zone database knows ``key``, in exactly this spelling."""
-    if ("/" not in key and key != "UTC") or key.startswith(("posix/", "right/")):  # EST, Japan, leap second zones
-        return False
-    try:
-        return ZoneInfo(key).key == key
-    except (KeyError, ValueError, OSError):  # unknown; not a relative name; a folder
-        return False
+    return ("/" in key or key == "UTC") and key in zone_names()  # without EST, Japan and their like
 
 
 def country(node: Node, findings: Findings) -> str | None:

@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from statistics import median
-from zoneinfo import ZoneInfo
 
 from outbound.domain.condition import Clause, ValueType
 from outbound.domain.customer import Event, Scalar
 from outbound.domain.rule import Field, Schema
 from outbound.domain.source import Span
 from outbound.engine.conditions import Facts, Scope, compile_clause, evaluate
+from outbound.engine.timing.zones import zone_named
 from outbound.services.bench.figure import Figure
 
 RUNS = 5
@@ -19,7 +19,7 @@ _MOST_MICROSECONDS = 3.0
 _MOST_TIMES_BY_HAND = 10.0
 _NOW = datetime(2026, 6, 1, 8, 0, tzinfo=UTC)
 _TODAY = date(2026, 6, 1)
-_ZONE = ZoneInfo("Europe/Berlin")
+_ZONE = zone_named("Europe/Berlin")
 _WINDOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)  # 13 weeks back at 10:00 in Berlin, before summer time
 
 CONDITIONS = (

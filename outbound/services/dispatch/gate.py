@@ -15,7 +15,6 @@ from sqlalchemy.exc import DBAPIError
 
 from outbound.domain.customer import ChannelName, Event
 from outbound.domain.errors import OutboundError
-from outbound.domain.ids import new_id
 from outbound.domain.message import Message, MessageState
 from outbound.domain.person import Person
 from outbound.domain.policy import BrandIdentity
@@ -171,7 +170,7 @@ class _Gate:
         policy = self._active.ruleset.policy
         begin = Begin(
             message_id=message.id,
-            attempt_id=new_id(self._now),
+            attempt_id=f"{message.id}.{message.lease_token}",  # one lease, one attempt
             lease_token=message.lease_token,
             leg=go.leg,
             n=go.tries + 1,

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from outbound.channels.base import Adapter
 from outbound.domain.customer import ChannelName
@@ -15,6 +14,7 @@ from outbound.domain.reasons import Reason, ReasonCode
 from outbound.domain.rule import Rule
 from outbound.engine.ladder import Candidate, Switches, decide
 from outbound.engine.timing.walls import local_day, resolve_wall
+from outbound.engine.timing.zones import zone_named
 from outbound.services.releases import Active
 from outbound.storage.outbox_gate import Past, PastLeg
 
@@ -170,14 +170,15 @@ def _own_time(message: Message) -> datetime | None:
     if not message.local_time or not message.zone or message.held_by or message.attempts or message.leg > 1:
         return None
     local = datetime.fromisoformat(message.local_time).replace(tzinfo=None)
-    return resolve_wall(local, ZoneInfo(message.zone))
+    return resolve_wall(local, zone_named(message.zone))
 
 
 def _over(rule: Rule, case: Case) -> bool:
-    """Whether ``active: {until}`` has passed. A date is active to the end of that day in the policy's zone."""
+    """Whether ``active: {until}`` has passed. A date is active to the end of that day in the message's zone."""
     until = rule.active_until
     if until is None:
         return False
     if isinstance(until, datetime):
         return case.now >= until
-    return local_day(case.now, ZoneInfo(case.active.ruleset.policy.timezone)) > until
+    zone = case.message.zone or case.active.ruleset.policy.timezone
+    return local_day(case.now, zone_named(zone)) > until

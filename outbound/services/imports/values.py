@@ -5,14 +5,13 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from outbound.domain.condition import ValueType
 from outbound.domain.customer import ChannelName, Scalar
 from outbound.domain.rule import Field
 from outbound.engine.rulefiles.findings import did_you_mean
 from outbound.engine.timing.walls import resolve_wall
-from outbound.engine.timing.zones import zone_names
+from outbound.engine.timing.zones import zone_named, zone_names
 from outbound.services.imports.mapping import Source
 
 SENTINELS: Final = frozenset(
@@ -85,7 +84,7 @@ def read_instant(text: str, form: str, zone: str) -> datetime:
     if moment.date() in SENTINELS:
         raise Invalid("a date that stands for nothing")
     try:
-        return resolve_wall(moment, ZoneInfo(zone)) if moment.tzinfo is None else moment.astimezone(UTC)
+        return resolve_wall(moment, zone_named(zone)) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError:
         raise Invalid("a time outside the calendar") from None
 

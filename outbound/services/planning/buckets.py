@@ -6,7 +6,7 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from outbound.domain.policy import Policy
-from outbound.engine.timing.zones import resolve_zones
+from outbound.engine.timing.zones import resolve_zones, zone_named
 from outbound.storage import audience
 from outbound.storage.audience import Members
 from outbound.storage.database import Database
@@ -33,7 +33,7 @@ class Buckets:
         """The groups for a trigger: by customer zone (``zone`` None) or all in one, by country for public holidays."""
         by_country = calendar is not None and self._policy.calendars[calendar].holidays
         if zone is not None:
-            fixed = ZoneInfo(zone)
+            fixed = zone_named(zone)
             if not by_country:
                 return (Bucket(key=zone, zone=fixed, country=None, members=Members()),)
             countries = sorted({country for _, country in self._pairs})
@@ -58,7 +58,7 @@ class Buckets:
         return tuple(
             Bucket(
                 key=name,
-                zone=ZoneInfo(name),
+                zone=zone_named(name),
                 country=None,
                 members=Members() if everybody else Members(sources=tuple(members)),
             )
@@ -71,7 +71,7 @@ class Buckets:
             zone = resolve_zones(source, self._policy).at.key
             grouped.setdefault((zone, country), []).append(source)
         for (zone, country), sources in sorted(grouped.items()):
-            yield _of_country(ZoneInfo(zone), country, tuple(sources))
+            yield _of_country(zone_named(zone), country, tuple(sources))
 
 
 def _of_country(zone: ZoneInfo, country: str, sources: tuple[str, ...] | None) -> Bucket:

@@ -11,6 +11,7 @@ from outbound.domain.rule import DateTrigger, EventTrigger, Rule, ScheduleTrigge
 from outbound.engine.conditions.evaluate import evaluate
 from outbound.engine.conditions.facts import Facts, needs_history
 from outbound.engine.timing.walls import resolve_wall
+from outbound.engine.timing.zones import zone_named
 from outbound.services.releases import Active
 
 Test = Callable[[Facts], bool | None]
@@ -81,7 +82,7 @@ def live_at(active: Active, rule: Rule, at: datetime, zone: ZoneInfo) -> bool:
     since = active.since.get(rule.id)
     if since is not None and at < since:
         return False
-    policy_zone = ZoneInfo(active.ruleset.policy.timezone)
+    policy_zone = zone_named(active.ruleset.policy.timezone)
     if rule.active_from is not None and at < _edge(rule.active_from, zone, policy_zone):
         return False
     if rule.active_until is None:

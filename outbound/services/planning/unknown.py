@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from outbound.domain.customer import Event
 from outbound.domain.durations import Duration, DurationUnit
@@ -10,6 +9,7 @@ from outbound.domain.reasons import Reason, ReasonCode
 from outbound.domain.rule import Rule, UnknownCustomerAction
 from outbound.engine.conditions.facts import Facts
 from outbound.engine.timing.walls import add, local_day
+from outbound.engine.timing.zones import zone_named
 from outbound.services.planning.compiled import Listener, compiled, live_at
 from outbound.services.planning.enqueue import skip_all
 from outbound.services.planning.events import BATCH, LOCK, event_occurrence, open_event_run, run_slot
@@ -93,12 +93,12 @@ def patience(rule: Rule, timezone: str, received_at: datetime) -> datetime:
     """Until when a rule waits for the customer of an event: no time at all where it drops it."""
     if rule.unknown_customer is UnknownCustomerAction.DROP:
         return received_at - timedelta(microseconds=1)
-    return add(received_at, rule.unknown_customer_hold or DEFAULT_HOLD, ZoneInfo(timezone))
+    return add(received_at, rule.unknown_customer_hold or DEFAULT_HOLD, zone_named(timezone))
 
 
 def _listens(work: Pass, listener: Listener, event: Event) -> bool:
     """Whether the rule would have asked about the customer: its ``if`` is about the event alone."""
-    zone = ZoneInfo(work.active.ruleset.policy.timezone)
+    zone = zone_named(work.active.ruleset.policy.timezone)
     if not live_at(work.active, listener.rule, event.received_at, zone):
         return False
     facts = Facts(
