@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
@@ -43,6 +44,7 @@ class _Deliveries:
     def __init__(self, slice_: Slice, kit: Kit) -> None:
         self._slice, self._kit = slice_, kit
         self._tasks: set[asyncio.Task[None]] = set()
+        self._preparing: set[asyncio.Task[list[Ready | Answered]]] = set()
         self._answers: list[Answered] = []
         self._news = asyncio.Event()
         self._fed = False
@@ -50,7 +52,7 @@ class _Deliveries:
     async def feed(self, chunks: Rendered) -> None:
         """Start deliveries; have the next chunk gated and rendered while the last of this one are starting."""
         try:
-            upcoming = _upcoming(chunks)
+            upcoming = self._prepare(_upcoming(chunks))
             while chunk := await upcoming:
                 began = time.monotonic()
                 left = len(chunk)
@@ -58,7 +60,7 @@ class _Deliveries:
                 async for some in self._marked(chunk):
                     for one in some:
                         if left == threshold:
-                            upcoming = _upcoming(chunks)
+                            upcoming = self._prepare(_upcoming(chunks))
                         left -= 1
                         await self._start(one)
                 self._adapt(time.monotonic() - began)
@@ -73,11 +75,11 @@ class _Deliveries:
             yield chunk  # each message is marked alone, at the last moment
             return
         portions = [chunk[start : start + size] for start in range(0, len(chunk), size)]
-        following = asyncio.create_task(self._mark(portions[0]), name="outbound-mark")
+        following = self._prepare(self._mark(portions[0]))
         for number in range(len(portions)):
             some = await following
             if number + 1 < len(portions):
-                following = asyncio.create_task(self._mark(portions[number + 1]), name="outbound-mark")
+                following = self._prepare(self._mark(portions[number + 1]))
             yield some
 
     async def _mark(self, portion: list[Ready | Answered]) -> list[Ready | Answered]:
@@ -107,9 +109,10 @@ class _Deliveries:
 
     async def cancel(self, feeder: "asyncio.Task[None]") -> None:
         """Stop whatever is still under way; after the normal end there is nothing."""
-        for task in (feeder, *self._tasks):
+        under_way = (feeder, *self._tasks, *self._preparing)
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(feeder, *self._tasks, return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _start(self, one: Ready | Answered) -> None:
         if isinstance(one, Answered):
@@ -159,6 +162,13 @@ class _Deliveries:
             kind = OutcomeKind.UNCERTAIN if handed else OutcomeKind.NOT_SENT
             return Outcome(kind=kind, text=f"adapter error {type(error).__name__}")
 
+    def _prepare(self, work: Coroutine[Any, Any, list[Ready | Answered]]) -> "asyncio.Task[list[Ready | Answered]]":
+        """Gate, render or mark the next messages while the present ones are starting."""
+        task = asyncio.create_task(work, name="outbound-prepare")
+        self._preparing.add(task)
+        task.add_done_callback(self._preparing.discard)
+        return task
+
     def _answer(self, answered: Answered) -> None:
         self._answers.append(answered)
         self._news.set()
@@ -178,11 +188,8 @@ class _Deliveries:
             self._slice.chunk = max(self._slice.chunk // 2, _SMALLEST)
 
 
-def _upcoming(chunks: Rendered) -> "asyncio.Task[list[Ready | Answered]]":
-    async def following() -> list[Ready | Answered]:
-        return await anext(chunks, [])
-
-    return asyncio.create_task(following(), name="outbound-gate")
+async def _upcoming(chunks: Rendered) -> list[Ready | Answered]:
+    return await anext(chunks, [])
 
 
 def _unspent(ready: Ready, why: str) -> Answered:

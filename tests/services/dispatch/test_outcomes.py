@@ -304,3 +304,47 @@ def test_the_report_accounts_for_everybody(world: World, server: SmtpServer) -> 
         assert not equation(connection, "run-receipt").holds
     broken = {v.invariant for v in check(world.database, server.accepted())}
     assert broken == {"I3", "I6"}, "the checker sees the lost row"
+
+
+class Hanging(MailboxAdapter):
+    """A provider that never answers, before the point of no return."""
+
+    reached: asyncio.Event
+
+    async def deliver(self, _parcel: Parcel, _handover: Handover) -> Outcome:
+        self.reached.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+@pytest.mark.parametrize("rule", ["receipt", "news"])
+def test_a_cancelled_slice_leaves_nothing_running_and_nothing_lost(
+    database: Database, tmp_path: Path, rule: str
+) -> None:
+    """A drain that takes too long: unsent messages are ready again; bulk ones marked ahead become uncertain."""
+    add_customers(database, names(60))
+    queue(database, rule, names(60))
+    hanging = Hanging(tmp_path / "box", channel=EMAIL, pack=mime.pack)
+    world = World(database=database, adapters={EMAIL: hanging})
+
+    async def main() -> None:
+        hanging.reached = asyncio.Event()
+        dispatcher = world.dispatcher()
+        slice_ = asyncio.create_task(dispatcher.run_slice(Lane.EXPRESS if rule == "receipt" else Lane.BULK, now=NOW))
+        await hanging.reached.wait()
+        slice_.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await slice_
+        await dispatcher.close()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+    with database.write() as connection:
+        lease_now = database_now(connection) + timedelta(hours=1)
+        outbox_claims.recover_expired(connection, lease_now=lease_now, now=NOW, resend_delay=MINUTE)
+    states = Counter(r.state for r in rows(world))
+    if rule == "receipt":
+        assert states == {"ready": 60}
+    else:
+        assert states["ready"] + states["uncertain"] == 60
+        assert 0 < states["uncertain"] <= 25
