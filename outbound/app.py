@@ -20,6 +20,8 @@ from outbound.storage.database import Database
 
 Clock = Callable[[], datetime]
 
+GUARD_REMEDY = 'name addresses in [safety] only_to or redirect_to, or set environment = "production"'
+
 
 def wall_clock() -> datetime:
     """The time of this machine, in UTC."""
@@ -126,6 +128,8 @@ def _sms(settings: Settings, clock: Clock) -> Adapter:
     if not section.account_sid or not token:
         remedy = "write account_sid under [sms] and set OUTBOUND_TWILIO_AUTH_TOKEN"
         raise ConfigurationError("Twilio needs an account and its token", remedy)
+    if not section.from_number and not section.messaging_service_sid:
+        raise ConfigurationError("Twilio needs a sender", "write from_number or messaging_service_sid under [sms]")
     return TwilioAdapter(
         TwilioSettings(
             account_sid=section.account_sid,
@@ -150,5 +154,17 @@ def _mailbox(settings: Settings, channel: ChannelName, clock: Clock) -> Adapter:
 def _guard(settings: Settings, name: ChannelName, adapter: Adapter) -> Adapter:
     if adapter.capabilities.is_mailbox or not settings.guarded:
         return adapter
-    redirect_to = settings.safety.redirect_to.get("email" if name is ChannelName.EMAIL else "sms", "")
-    return Guarded(adapter, only_to=settings.safety.only_to, redirect_to=redirect_to)
+    return Guarded(adapter, only_to=settings.safety.only_to, redirect_to=redirections(settings).get(name, ""))
+
+
+def redirections(settings: Settings) -> dict[ChannelName, str]:
+    """Where the safety guard sends the messages of each channel instead."""
+    return {ChannelName(name): address for name, address in settings.safety.redirect_to.items() if address}
+
+
+def refused_channels(settings: Settings) -> list[ChannelName]:
+    """Channels that reach nobody at all: an adapter that sends for real behind a guard that lets nobody through."""
+    if not settings.guarded or settings.safety.only_to:
+        return []
+    real = {ChannelName.EMAIL: settings.email.adapter != "mailbox", ChannelName.SMS: settings.sms.adapter != "mailbox"}
+    return [name for name, is_real in real.items() if is_real and name not in redirections(settings)]

@@ -32,7 +32,8 @@ class Guarded:
         if any(fnmatchcase(address, pattern) for pattern in self._only_to):
             return await self._adapter.deliver(parcel, handover)
         if self._redirect_to:
-            return await self._adapter.deliver(replace(parcel, address=self._redirect_to), handover)
+            outcome = await self._adapter.deliver(replace(parcel, address=self._redirect_to), handover)
+            return _about_nobody(outcome)
         text = "safety guard: outside production only [safety] only_to is reached"
         return Outcome(kind=OutcomeKind.REJECTED_POLICY, enhanced="guard", text=text)
 
@@ -43,3 +44,11 @@ class Guarded:
     async def close(self) -> None:
         """As the adapter does."""
         await self._adapter.close()
+
+
+def _about_nobody(outcome: Outcome) -> Outcome:
+    """An answer about the address in ``redirect_to`` says nothing about the customer's: it must not block theirs."""
+    if outcome.kind is OutcomeKind.REJECTED_RECIPIENT:
+        text = f"safety guard: the address in redirect_to was refused: {outcome.text}"
+        return replace(outcome, kind=OutcomeKind.REJECTED_POLICY, suppress="", text=text)
+    return replace(outcome, suppress="")

@@ -1,73 +1,113 @@
 """``outbound run``: APScheduler ticks; the hands plan, dispatch, recover and answer HTTP until a signal ends it."""
 
 import asyncio
-import contextlib
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import structlog
-import uvicorn
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from fastapi import FastAPI
 
-from outbound.app import App
-from outbound.domain.errors import OutboundError
+from outbound.app import GUARD_REMEDY, App, refused_channels
 from outbound.domain.message import Lane
+from outbound.runtime.failures import Failures
 from outbound.runtime.hints import InProcessHints
-from outbound.runtime.serving import make_server
+from outbound.runtime.serving import Listener
 from outbound.services import planning, presence, releases
+
+T = TypeVar("T")
 
 log = structlog.get_logger("outbound.daemon")
 
 _RECOVER_SECONDS = 10
 _HEARTBEAT_SECONDS = 10
+_LETTING_GO_SECONDS = 3
 
 
 class Daemon:
     """One process of the service. A second one beside it is harmless: claims, leases and firings are unique rows."""
 
-    def __init__(self, app: App, site: FastAPI | None) -> None:
+    def __init__(self, app: App, listener: Listener | None) -> None:
         self._app = app
-        self._site = site
+        self._listener = listener
         self._hints = InProcessHints()
         self._dispatcher = app.dispatcher()
+        self._failures = Failures()
         self._stopping = asyncio.Event()
+        self._hurrying = asyncio.Event()
+        self._threads: set[asyncio.Task[Any]] = set()
 
-    async def run(self) -> None:
+    async def run(self) -> bool:
         """Work until SIGTERM or SIGINT, then drain: nothing new is claimed, what is in flight is finished.
 
-        A second signal is safe: whatever is still in flight keeps its lease and is recovered by the next start.
+        A second signal ends the draining. Answers False when something was still in flight, then or after
+        ``[dispatch] drain`` seconds, or when a part of the daemon died: threads may still run, and the process
+        should end at once. That is safe: what is in flight keeps its lease and is recovered by the next start.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
-        settings = self._app.settings
-        daemon_id = await asyncio.to_thread(presence.started, self._app.database, now=datetime.now(UTC))
-        log.info("daemon started", daemon=daemon_id, environment=settings.environment)
+            loop.add_signal_handler(number, self._signalled)
+        daemon_id = await self._in_thread(lambda: presence.started(self._app.database, now=datetime.now(UTC)))
+        self._announce(daemon_id)
         await self._recover()
         scheduler = self._scheduler(daemon_id)
         scheduler.start()
-        server = self._server()
         hands = [asyncio.create_task(self._hand(lane), name=f"hand-{lane}") for lane in Lane]
-        serving = asyncio.create_task(server.serve(), name="http") if server else None
-        try:
-            await self._stopping.wait()
-            log.info("draining", seconds=settings.dispatch.drain)
-        finally:
-            scheduler.shutdown(wait=False)
-            self._dispatcher.stop()
-            self._hints.hint_all()
-            await asyncio.wait(hands, timeout=settings.dispatch.drain)
-            for hand in hands:
-                hand.cancel()
-            await asyncio.gather(*hands, return_exceptions=True)
-            if server and serving:
-                server.should_exit = True
-                await serving
-            await self._dispatcher.close()
-            await asyncio.to_thread(presence.stopped, self._app.database, daemon_id, now=datetime.now(UTC))
-            log.info("daemon stopped", daemon=daemon_id)
+        serving = [asyncio.create_task(self._listener.serve(), name="http")] if self._listener else []
+        whole = await self._until_stopped([*hands, *serving])
+        scheduler.shutdown(wait=False)
+        finished = await self._drain(hands)
+        if self._listener:
+            self._listener.stop()
+            await asyncio.gather(*serving, return_exceptions=True)
+        with self._failures.logged("stop"):
+            await asyncio.wait_for(self._dispatcher.close(), None if finished else _LETTING_GO_SECONDS)
+            await self._in_thread(lambda: presence.stopped(self._app.database, daemon_id, now=datetime.now(UTC)))
+        log.info("daemon stopped", daemon=daemon_id, finished=finished)
+        return finished and whole
+
+    def _signalled(self) -> None:
+        if self._stopping.is_set():
+            self._hurrying.set()
+        self._stopping.set()
+
+    def _announce(self, daemon_id: str) -> None:
+        settings, listener = self._app.settings, self._listener
+        where = f"{listener.host}:{listener.port}" if listener else ""
+        log.info("daemon started", daemon=daemon_id, environment=settings.environment, http=where)
+        for channel in refused_channels(settings):
+            log.warning("the safety guard refuses every message", channel=channel, remedy=GUARD_REMEDY)
+
+    async def _until_stopped(self, parts: list[asyncio.Task[None]]) -> bool:
+        """Wait for a signal. False: a part of the daemon ended by itself, which none should."""
+        signalled = asyncio.create_task(self._stopping.wait())
+        done, _ = await asyncio.wait({signalled, *parts}, return_when=asyncio.FIRST_COMPLETED)
+        signalled.cancel()
+        dead = [part.get_name() for part in parts if part in done]
+        if dead:
+            log.critical("a part of the daemon died", parts=dead)
+        log.info("draining", seconds=self._app.settings.dispatch.drain)
+        return not dead
+
+    async def _drain(self, hands: list[asyncio.Task[None]]) -> bool:
+        """Finish what is in flight. False: time was up, or a second signal came."""
+        self._stopping.set()
+        self._dispatcher.stop()
+        self._hints.hint_all()
+        in_flight = asyncio.gather(*hands, *self._threads, return_exceptions=True)
+        hurried = asyncio.create_task(self._hurrying.wait())
+        seconds = self._app.settings.dispatch.drain
+        either: set[asyncio.Future[Any]] = {in_flight, hurried}
+        done, _ = await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        if in_flight in done:
+            return True
+        log.warning("not drained: the next start recovers what is in flight", hurried=self._hurrying.is_set())
+        for hand in hands:
+            hand.cancel()
+        await asyncio.wait(hands, timeout=_LETTING_GO_SECONDS)
+        return False
 
     def _scheduler(self, daemon_id: str) -> AsyncIOScheduler:
         # misfire_grace_time None: a late tick still runs; local times are computed by us, never by cron fields.
@@ -80,7 +120,8 @@ class Daemon:
             scheduler.add_job(work, "interval", seconds=seconds, **({"next_run_time": start} if start else {}))
 
         async def beat() -> None:
-            await asyncio.to_thread(presence.seen, self._app.database, daemon_id, now=datetime.now(UTC))
+            with self._failures.logged("heartbeat"):
+                await self._in_thread(lambda: presence.seen(self._app.database, daemon_id, now=datetime.now(UTC)))
 
         every(self._app.settings.dispatch.tick, self._tick, soon=True)
         every(_RECOVER_SECONDS, self._recover)
@@ -89,8 +130,8 @@ class Daemon:
 
     async def _tick(self) -> None:
         """Plan what is due and hint every lane. An error is logged and the next tick tries again."""
-        with _logged("plan"):
-            await asyncio.to_thread(self._plan)
+        with self._failures.logged("plan"):
+            await self._in_thread(self._plan)
         self._hints.hint_all()
 
     def _plan(self) -> None:
@@ -99,31 +140,22 @@ class Daemon:
             planning.plan_due(self._app.database, active, now=datetime.now(UTC), keyring=self._app.links.keyring)
 
     async def _recover(self) -> None:
-        with _logged("recover"):
+        with self._failures.logged("recover"):
             await self._dispatcher.recover(now=datetime.now(UTC))
         self._hints.hint_all()
 
     async def _hand(self, lane: Lane) -> None:
         while not self._stopping.is_set():
             await self._hints.wait(lane)
-            with _logged("dispatch"):
+            with self._failures.logged(f"dispatch {lane}"):
                 while not self._stopping.is_set():
                     report = await self._dispatcher.run_slice(lane, now=datetime.now(UTC))
                     if not report.claimed:
                         break
 
-    def _server(self) -> uvicorn.Server | None:
-        if self._site is None:
-            return None
-        return make_server(self._site, self._app.settings.server.host, self._app.settings.server.port)
-
-
-@contextlib.contextmanager
-def _logged(stage: str) -> Iterator[None]:
-    """Log an error of one tick and go on: the record is the truth, and the next tick reads it again."""
-    try:
-        yield
-    except OutboundError as error:
-        log.error("tick failed", stage=stage, code=error.code, error=error.message)  # noqa: TRY400 - no traceback: it may quote data
-    except Exception as error:  # noqa: BLE001 - the daemon outlives any single failure
-        log.error("tick failed", stage=stage, error=type(error).__name__)  # noqa: TRY400 - likewise
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Run ``work`` in a thread that draining waits for, also when the tick that began it is cancelled."""
+        task = asyncio.create_task(asyncio.to_thread(work))
+        self._threads.add(task)
+        task.add_done_callback(self._threads.discard)
+        return await asyncio.shield(task)

@@ -2,11 +2,18 @@
 
 import asyncio
 import contextlib
+import errno
+import os
 import signal
+import socket
 from collections.abc import Iterator
 
 import uvicorn
 from fastapi import FastAPI
+
+from outbound.domain.errors import OutboundError
+
+_OPEN_REQUESTS_SECONDS = 5
 
 
 class _QuietServer(uvicorn.Server):
@@ -17,20 +24,64 @@ class _QuietServer(uvicorn.Server):
         yield
 
 
-def make_server(site: FastAPI, host: str, port: int) -> uvicorn.Server:
-    """A server that leaves signals to its owner and logs no visitor."""
-    config = uvicorn.Config(site, host=host, port=port, access_log=False, log_level="warning", lifespan="off")
-    return _QuietServer(config)
+class Listener:
+    """A port that is ours from now on, and the site that answers on it once ``serve`` runs.
+
+    Listening comes first, so that a port that is in use is an error before anything else has begun. ``port`` 0
+    takes a free one. Raises OutboundError ``server.port``.
+    """
+
+    def __init__(self, site: FastAPI, host: str, port: int) -> None:
+        self._socket = _listen(host, port)
+        self.host = host
+        self.port = int(self._socket.getsockname()[1])
+        # Its log goes where ours goes, and no visitor is in it. A request that hangs must not hold up the end.
+        config = uvicorn.Config(
+            site, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_OPEN_REQUESTS_SECONDS
+        )
+        self._server = _QuietServer(config)
+
+    async def serve(self) -> None:
+        """Answer until ``stop``, and close the port."""
+        try:
+            await self._server.serve(sockets=[self._socket])
+        finally:
+            self._socket.close()
+
+    def stop(self) -> None:
+        """Take no further request; those that are open have five seconds."""
+        self._server.should_exit = True
+
+    def close(self) -> None:
+        """Give the port back without ever having served."""
+        self._socket.close()
 
 
-async def serve_until_signal(site: FastAPI, host: str, port: int) -> None:
+async def serve_until_signal(listener: Listener) -> None:
     """Serve until SIGTERM or SIGINT; open requests are finished."""
-    server = make_server(site, host, port)
-
-    def stop() -> None:
-        server.should_exit = True
-
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    await server.serve()
+        loop.add_signal_handler(number, listener.stop)
+    await listener.serve()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        try:
+            if os.name == "posix":  # elsewhere it would let two programs share a port
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(socket.SOMAXCONN)
+        except OSError:
+            listening.close()
+            raise
+    except OSError as error:
+        used = error.errno == errno.EADDRINUSE
+        trouble = "is in use" if used else f"cannot be listened on: {error.strerror}"
+        remedy = "write another port under [server], or start `outbound run --no-http` beside the one that serves"
+        raise OutboundError("server.port", f"port {port} of {host} {trouble}", remedy) from None
+    return listening

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from outbound.app import App
-from outbound.domain.message import Lane
+from outbound.domain.errors import OutboundError
+from outbound.domain.message import Lane, MessageState
 from outbound.services import planning, releases
+from outbound.services.dispatch import Dispatcher, DispatchSettings
+from outbound.services.status import status
+
+_LEASE_POLL = timedelta(seconds=0.5)
+_RECORDING = timedelta(seconds=2)
 
 _STEP = timedelta(minutes=1)
 """Two moments are at least this far apart, so that a rule that is always due cannot stop the clock."""
@@ -36,20 +42,21 @@ class VirtualClock:
 async def run_virtual(
     app: App, clock: VirtualClock, *, until: datetime, progress: Callable[[datetime], None] = lambda _: None
 ) -> VirtualReport:
-    """Run the service from the clock's time to ``until`` (UTC) without waiting. Every adapter must be the mailbox."""
+    """Run the service from the clock's time to ``until`` (UTC) without waiting. Every adapter must be the mailbox.
+
+    Raises OutboundError ``release.none`` where nothing was published.
+    """
     dispatcher = app.dispatcher()
     moments = claimed = 0
     now = clock.now
     try:
+        await _after_a_crash(app, dispatcher, now)
         while now <= until:
             active = await asyncio.to_thread(releases.active, app.database)
             if active is None:
-                break
-            await dispatcher.recover(now=now)
+                raise OutboundError("release.none", "no release is active", "run `outbound apply`")
             await asyncio.to_thread(planning.plan_due, app.database, active, now=now, keyring=app.links.keyring)
-            for lane in Lane:
-                while (report := await dispatcher.run_slice(lane, now=now)).claimed:
-                    claimed += report.claimed
+            claimed += await _dispatch(dispatcher, now)
             moments += 1
             progress(now)
             due = await asyncio.to_thread(planning.next_due, app.database, active, now=now)
@@ -59,3 +66,27 @@ async def run_virtual(
     finally:
         await dispatcher.close()
     return VirtualReport(until=until, moments=moments, claimed=claimed)
+
+
+async def _dispatch(dispatcher: Dispatcher, now: datetime) -> int:
+    claimed = 0
+    for lane in Lane:
+        while (report := await dispatcher.run_slice(lane, now=now)).claimed:
+            claimed += report.claimed
+    return claimed
+
+
+async def _after_a_crash(app: App, dispatcher: Dispatcher, now: datetime) -> None:
+    """Take back what a killed process held. Its leases end in real time, whatever this clock says."""
+
+    def held() -> bool:
+        states = status(app.database, now=now).states
+        return any(states.get(state.value, 0) for state in (MessageState.CLAIMED, MessageState.SENDING))
+
+    await dispatcher.recover(now=now)
+    polls = int((DispatchSettings().lease + _RECORDING) / _LEASE_POLL)
+    for _ in range(polls):  # a daemon beside us holds some all the time: those are its own
+        if not await asyncio.to_thread(held):
+            break
+        await asyncio.sleep(_LEASE_POLL.total_seconds())
+        await dispatcher.recover(now=now)

@@ -4,16 +4,17 @@ Exit status: 0 fine, 1 error, 2 plan has changes, test failed or limit hit, 64 w
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from outbound import __version__
-from outbound.domain.errors import ConfigurationError, OutboundError
 from outbound.interfaces.cli import context
 from outbound.interfaces.cli.exits import EXIT_ERROR, EXIT_USAGE
-from outbound.interfaces.cli.output import print_error
+from outbound.interfaces.cli.mistakes import explain, show_traceback
+from outbound.interfaces.cli.output import give_up_output, print_error
 
 COMMANDS = (
     "init",
@@ -25,6 +26,7 @@ COMMANDS = (
     "event",
     "send",
     "preview",
+    "proof",
     "run",
     "serve",
     "status",
@@ -34,9 +36,22 @@ COMMANDS = (
 )
 """The modules of this package, in the order ``--help`` lists their commands."""
 
+_INTERRUPTED = 130
+"""What typer answers for Ctrl-C."""
+
+
+class _InOrder(typer.core.TyperGroup):
+    """Lists groups of commands where they belong, not after all others."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        names = [module.rstrip("_") for module in COMMANDS]
+        self.commands = dict(sorted(self.commands.items(), key=lambda item: names.index(item[0])))
+
+
 app = typer.Typer(
     name="outbound",
-    no_args_is_help=True,
+    cls=_InOrder,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -44,20 +59,28 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
     workspace: Annotated[
-        Path, typer.Option("--workspace", "-w", envvar="OUTBOUND_WORKSPACE", help="Folder with outbound.toml.")
+        Path,
+        typer.Option(
+            "--workspace", "-w", metavar="FOLDER", envvar="OUTBOUND_WORKSPACE", help="The folder of outbound.toml."
+        ),
     ] = Path(),
     at: Annotated[
         str,
         typer.Option("--at", metavar="TIME", help="Act as if it were TIME (only where every adapter is the mailbox)."),
     ] = "",
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    version: Annotated[  # noqa: ARG001 - its callback answers
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
 ) -> None:
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit
     context.remember(workspace, context.parse_instant(at) if at else None)
 
 
@@ -71,18 +94,34 @@ def build() -> typer.Typer:
     return app
 
 
-def main() -> None:
-    """Run the command that the arguments name, and exit with its status."""
+def execute(arguments: Sequence[str]) -> int:
+    """Run one command in this process and answer its exit status. A mistake is one line on standard error."""
     command = typer.main.get_command(build())
     try:
-        status = command.main(standalone_mode=False, prog_name="outbound")
+        status = command.main(list(arguments) or ["--help"], prog_name="outbound", standalone_mode=False)
+        sys.stdout.flush()
     except typer.TyperException as error:  # the command line itself is wrong
-        print_error(f"outbound: {error.format_message()} (see outbound --help)")
-        sys.exit(EXIT_USAGE)
+        asked = getattr(error, "ctx", None)
+        print_error(f"outbound: {error.format_message()} (see {asked.command_path if asked else 'outbound'} --help)")
+        return EXIT_USAGE
     except (typer.Abort, KeyboardInterrupt):
-        print_error("interrupted")
-        sys.exit(EXIT_ERROR)
-    except (OutboundError, ConfigurationError) as error:
-        print_error(f"outbound: {error}")
-        sys.exit(EXIT_ERROR)
-    sys.exit(status if isinstance(status, int) else 0)
+        status = _INTERRUPTED
+    except BrokenPipeError:  # whoever read our answer has seen enough
+        give_up_output()
+        return EXIT_ERROR
+    except Exception as error:
+        if show_traceback():
+            raise
+        print_error(f"outbound: {explain(error)}")
+        return EXIT_ERROR
+    if status == _INTERRUPTED:
+        print_error("outbound: interrupted")
+        return EXIT_ERROR
+    if not arguments:
+        return EXIT_USAGE
+    return status if isinstance(status, int) else 0
+
+
+def main() -> None:
+    """Run the command that the arguments name, and exit with its status."""
+    sys.exit(execute(sys.argv[1:]))

@@ -13,9 +13,8 @@ def register(app: typer.Typer) -> None:
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check.")] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """Publish rules, policy, schema and templates together. A bad set is refused; the last good one goes on."""
-        import getpass
-
+        """Publish rules and templates as the running release. A bad set is refused: the last good one goes on."""
+        from outbound.interfaces.cli.arguments import operator
         from outbound.interfaces.cli.check import named_by_folder, summary
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.exits import EXIT_ERROR
@@ -31,7 +30,7 @@ def register(app: typer.Typer) -> None:
                 refused, found = bool(checked.errors), checked.problems
                 published = None
             else:
-                answer = releases.publish(context.database, files, by=getpass.getuser(), now=context.now())
+                answer = releases.publish(context.database, files, by=operator(), now=context.now())
                 published = answer if isinstance(answer, releases.Published) else None
                 refused = published is None
                 found = answer.warnings if isinstance(answer, releases.Published) else answer

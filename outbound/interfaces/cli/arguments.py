@@ -1,10 +1,18 @@
-"""Arguments that several commands read."""
+"""Arguments that several commands read, and who gave them."""
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 import typer
 
 from outbound.interfaces.cli.exits import EXIT_USAGE
+from outbound.interfaces.cli.output import print_error
+
+
+def wrong_usage(message: str) -> NoReturn:
+    """End the command as one that was called wrongly."""
+    print_error(f"outbound: {message}")
+    raise typer.Exit(EXIT_USAGE)
 
 
 def pairs(given: Sequence[str] | None) -> dict[str, str]:
@@ -13,7 +21,17 @@ def pairs(given: Sequence[str] | None) -> dict[str, str]:
     for word in given or ():
         name, separator, value = word.partition("=")
         if not separator or not name or name in found:
-            typer.echo(f"--data takes name=value, each name once; not {word!r}", err=True)
-            raise typer.Exit(EXIT_USAGE)
+            wrong_usage(f"--data takes name=value, each name once; not {word!r}")
         found[name] = value
     return found
+
+
+def operator() -> str:
+    """The login name of whoever runs the command; their number where the system knows no name (containers)."""
+    import getpass
+    import os
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return f"uid {os.getuid()}"

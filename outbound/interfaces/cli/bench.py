@@ -26,18 +26,20 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def bench(
-        names: Annotated[list[str] | None, typer.Argument(help=f"Which: {', '.join(BENCHES)}. Default: all.")] = None,
+        names: Annotated[
+            list[str] | None, typer.Argument(metavar="NAME", help=f"Which: {', '.join(BENCHES)}. Default: all.")
+        ] = None,
         quick: Annotated[bool, typer.Option("--quick", help="Small inputs, one run: does it work?")] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """Measure; exit 2 when a bar is missed. Five runs, median. Servers are real processes on loopback."""
-        from outbound.interfaces.cli.exits import EXIT_CHANGES, EXIT_USAGE
+        """Measure how fast it is here, and exit 2 when a bar is missed. Five runs, median; servers on loopback."""
+        from outbound.interfaces.cli.arguments import wrong_usage
+        from outbound.interfaces.cli.exits import EXIT_CHANGES
         from outbound.interfaces.cli.output import print_json
 
         unknown = sorted(set(names or ()) - set(BENCHES))
         if unknown:
-            typer.echo(f"outbound bench: no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}", err=True)
-            raise typer.Exit(EXIT_USAGE)
+            wrong_usage(f"there is no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}")
         figures: list[Figure] = []
         for name in names or BENCHES:
             typer.echo(f"{name} ...", err=True)

@@ -17,12 +17,12 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def check(
         rules: Annotated[
-            Path | None, typer.Option(help="Check this folder of rules (default: the workspace's).")
+            Path | None, typer.Option(metavar="FOLDER", help="Check this folder of rules (default: the workspace's).")
         ] = None,
-        templates: Annotated[Path | None, typer.Option(help="Likewise for templates.")] = None,
+        templates: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Likewise for templates.")] = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """Parse, type-check and render everything with sample data. Exit 1 on any error."""
+        """Find every problem of rules and templates before it matters. Exit 1 on any error."""
         from outbound.interfaces.cli.exits import EXIT_ERROR
         from outbound.interfaces.cli.output import print_json
         from outbound.services import releases

@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from outbound.domain.errors import OutboundError
+from outbound.domain.errors import ConfigurationError, OutboundError
 
 if TYPE_CHECKING:
     from outbound.config import Settings
@@ -19,13 +19,15 @@ class Context:
 
     def __init__(self, workspace: Path, at: datetime | None = None) -> None:
         self.workspace = workspace
-        self._at = at
+        self.at = at
 
     @cached_property
     def settings(self) -> "Settings":
         """The settings. Raises ConfigurationError."""
         from outbound.config import find_workspace, read_settings
 
+        if not self.workspace.is_dir():
+            raise ConfigurationError(f"there is no folder {self.workspace}", "name the folder of an outbound.toml")
         return read_settings(find_workspace(self.workspace))
 
     @cached_property
@@ -55,12 +57,16 @@ class Context:
         With ``--at`` it is that instant instead, which is refused (``clock.refused``) unless every adapter is
         the mailbox: a made-up hour must never reach a real person.
         """
-        if self._at is None:
+        if self.at is None:
             return datetime.now(UTC)
+        self.require_mailbox()
+        return self.at
+
+    def require_mailbox(self) -> None:
+        """Raise OutboundError ``clock.refused`` where an adapter could reach a real person."""
         if not self.settings.all_mailbox:
             remedy = 'set adapter = "mailbox" for email and sms, or leave out --at'
             raise OutboundError("clock.refused", "--at works only where every adapter is the mailbox", remedy)
-        return self._at
 
     def __enter__(self) -> Self:
         return self
@@ -74,11 +80,12 @@ def parse_instant(text: str) -> datetime:
     """Read an ISO 8601 instant with an offset, as UTC. Raises OutboundError ``time.naive`` or ``time.format``."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise OutboundError("time.format", f"{text!r} is not a time", "write 2026-11-24T08:00+01:00") from None
-    if moment.tzinfo is None:
-        raise OutboundError("time.naive", f"{text!r} has no offset", f"write {text}+01:00 or {text}Z")
-    return moment.astimezone(UTC)
+    stated = moment.isoformat(timespec="minutes")
+    raise OutboundError("time.naive", f"{text!r} has no offset", f"write {stated}+01:00 or {stated}Z")
 
 
 _given: dict[str, Context] = {}

@@ -13,7 +13,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(no_args_is_help=True, help="Show one customer's record, or make two records one.")
+    group = typer.Typer(help="Show one customer's record, or make two records one.")
     app.add_typer(group, name="customer")
 
     @group.command()
@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
         before: Annotated[str, typer.Option("--before", metavar="CURSOR", help="The cursor that ended a page.")] = "",
         as_json: AsJson = False,
     ) -> None:
-        """Show profile, consents, suppressions and the timeline, newest first."""
+        """Show profile, consents, blocks and the timeline, newest first."""
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.output import print_json
         from outbound.services.customers import show as read
@@ -44,16 +44,15 @@ def register(app: typer.Typer) -> None:
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would move; keep nothing.")] = False,
         as_json: AsJson = False,
     ) -> None:
-        """Make LOSER part of WINNER: messages, events and consents move; nothing is sent twice."""
-        import getpass
-
+        """Make LOSER part of WINNER. Messages, events and consents move; nothing is sent twice."""
+        from outbound.interfaces.cli.arguments import operator
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.output import print_json
         from outbound.services.customers import merge as unite
 
         with open_context() as context:
             now = context.now()
-            result = unite(context.database, loser=loser, winner=winner, by=getpass.getuser(), now=now, dry_run=dry_run)
+            result = unite(context.database, loser=loser, winner=winner, by=operator(), now=now, dry_run=dry_run)
         if as_json:
             print_json(result)
             return

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from outbound.interfaces.cli.context import Context
     from outbound.services.doctor import Finding
 
 _MARK = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
+_PATIENCE_SECONDS = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -19,15 +20,20 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def doctor(
         offline: Annotated[bool, typer.Option("--offline", help="Ask no provider and no DNS server.")] = False,
+        selector: Annotated[
+            str, typer.Option("--dkim-selector", metavar="NAME", help="Look for this DKIM key of the senders' domains.")
+        ] = "",
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """Examine settings, keys, database, clock, release, credentials and SPF/DKIM/DMARC."""
+        """Look for what would go wrong: settings, database, clock, release, credentials, DNS records."""
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.exits import EXIT_ERROR
         from outbound.interfaces.cli.output import print_json
 
         with open_context() as context:
-            findings = [*_inside(context), *([] if offline else _outside(context))]
+            findings = list(_inside(context))
+            if not offline and findings[0].health != "fail":
+                findings += [*_accounts(context), *_domains(context, selector)]
         if as_json:
             print_json(findings)
         else:
@@ -39,65 +45,103 @@ def register(app: typer.Typer) -> None:
             raise typer.Exit(EXIT_ERROR)
 
 
-def _inside(context: "Context") -> "list[Finding]":
-    from outbound.domain.errors import ConfigurationError, OutboundError
-    from outbound.services.doctor import Finding, Health, examine_database
+def _inside(context: "Context") -> "Iterator[Finding]":
+    from outbound.services.doctor import examine_database
+
+    settings = _ask("settings", lambda: f"{context.settings.root / 'outbound.toml'}, {context.settings.environment}")
+    yield settings
+    if settings.health == "fail":
+        return
+    yield from _safety(context)
+    yield _ask("secret key", lambda: f"{len(context.keyring.keys)} key(s)")
+    schema = _ask("schema", lambda: "current" if context.database else "")
+    yield schema
+    if schema.health != "fail":
+        yield from examine_database(context.database, now=context.now())
+        yield _ask("release", lambda: f"{context.active().id[:12]} active")
+
+
+def _safety(context: "Context") -> "Iterator[Finding]":
+    from outbound.app import GUARD_REMEDY, refused_channels
+    from outbound.services.doctor import Finding, Health
 
     settings = context.settings
-    findings = [
-        Finding(
-            subject="settings", health=Health.OK, detail=f"{settings.root / 'outbound.toml'}, {settings.environment}"
-        )
-    ]
     if settings.environment == "production" and not settings.public_url.startswith("https://"):
         remedy = "RFC 8058 asks for https, and mail providers ignore anything else"
-        findings.append(Finding(subject="public_url", health=Health.FAIL, detail=settings.public_url, remedy=remedy))
+        yield Finding(subject="public_url", health=Health.FAIL, detail=settings.public_url, remedy=remedy)
     if not settings.guarded and settings.environment != "production":
         remedy = "remove [safety] enabled = false"
-        findings.append(Finding(subject="safety", health=Health.WARN, detail="the guard is off", remedy=remedy))
-    questions: tuple[tuple[str, Callable[[], str]], ...] = (
-        ("secret key", lambda: f"{len(context.keyring.keys)} key(s)"),
-        ("schema", lambda: "current" if context.database else ""),
-        ("release", lambda: f"{context.active().id[:12]} active"),
-    )
-    for subject, question in questions:
-        try:
-            findings.append(Finding(subject=subject, health=Health.OK, detail=question()))
-        except (ConfigurationError, OutboundError) as error:
-            findings.append(Finding(subject=subject, health=Health.FAIL, detail=error.message, remedy=error.remedy))
-            return findings
-    return [*findings, *examine_database(context.database, now=context.now())]
+        yield Finding(subject="safety", health=Health.WARN, detail="the guard is off", remedy=remedy)
+    for channel in refused_channels(settings):
+        detail = f"the guard refuses every {channel} message"
+        yield Finding(subject="safety", health=Health.WARN, detail=detail, remedy=GUARD_REMEDY)
 
 
-def _outside(context: "Context") -> "list[Finding]":
+def _accounts(context: "Context") -> "list[Finding]":
+    """Whether each provider takes our credentials."""
     import asyncio
-    from email.utils import parseaddr
 
-    from outbound.app import build
-    from outbound.channels.email.authentication import look_up
-    from outbound.domain.errors import ConfigurationError, OutboundError
+    from outbound.app import App, build
+    from outbound.runtime import loop
     from outbound.services.doctor import Finding, Health, examine_adapters
 
-    try:
-        active, built = context.active(), build(context.settings, context.database)
-    except (ConfigurationError, OutboundError):
-        return []  # said by the examination inside
+    built: list[App] = []
 
-    async def ask() -> list[Finding]:
-        try:
-            return await examine_adapters({str(name): adapter for name, adapter in built.adapters.items()})
-        finally:
-            await built.close()
+    def put_together() -> str:
+        built.append(build(context.settings, context.database))
+        return "put together"
 
-    findings = asyncio.run(ask())
-    if context.settings.email.adapter == "mailbox":
+    possible = _ask("adapters", put_together)
+    if not built:
+        return [possible]
+
+    async def examine() -> "list[Finding]":
+        findings = []
+        for name, adapter in built[0].adapters.items():
+            try:
+                findings += await asyncio.wait_for(examine_adapters({str(name): adapter}), _PATIENCE_SECONDS)
+            except TimeoutError:
+                detail = f"no answer within {_PATIENCE_SECONDS} s"
+                remedy = f"see the host and port under [{name}], and the firewall"
+                findings.append(Finding(subject=str(name), health=Health.FAIL, detail=detail, remedy=remedy))
+        await built[0].close()
         return findings
-    senders = active.ruleset.policy.brand.senders.values()
+
+    return loop.run(examine())
+
+
+def _domains(context: "Context", selector: str) -> "Iterator[Finding]":
+    """What receivers will look up about the domains we send from."""
+    from email.utils import parseaddr
+
+    from outbound.channels.email.authentication import look_up
+    from outbound.domain.errors import ConfigurationError, OutboundError
+    from outbound.services.doctor import Finding, Health
+
+    if context.settings.email.adapter == "mailbox":
+        return
+    try:
+        senders = context.active().ruleset.policy.brand.senders.values()
+    except (ConfigurationError, OutboundError):
+        return  # said already
     for domain in sorted({parseaddr(sender)[1].rpartition("@")[2] for sender in senders}):
-        records = look_up(domain)
-        missing = [name for name, text in (("SPF", records.spf), ("DMARC", records.dmarc)) if not text]
-        detail = records.error or (f"no {' and no '.join(missing)}" if missing else "SPF and DMARC found")
-        remedy = f"publish the TXT records for {domain}" if missing else ""
-        health = Health.WARN if missing or records.error else Health.OK
-        findings.append(Finding(subject=f"domain {domain}", health=health, detail=detail, remedy=remedy))
-    return findings
+        found = look_up(domain, selector=selector)
+        records = {"SPF": found.spf, "DMARC": found.dmarc, **({"DKIM": found.dkim} if selector else {})}
+        missing = [name for name, text in records.items() if not text]
+        detail = found.error or (f"no {' and no '.join(missing)}" if missing else f"{', '.join(records)} found")
+        remedy = f"publish the TXT records of {domain}" if missing and not found.error else ""
+        health = Health.WARN if missing or found.error else Health.OK
+        yield Finding(subject=f"domain {domain}", health=health, detail=detail, remedy=remedy)
+
+
+def _ask(subject: str, question: "Callable[[], str]") -> "Finding":
+    from outbound.interfaces.cli.mistakes import known
+    from outbound.services.doctor import Finding, Health
+
+    try:
+        return Finding(subject=subject, health=Health.OK, detail=question())
+    except Exception as error:
+        trouble = known(error)
+        if trouble is None:
+            raise
+        return Finding(subject=subject, health=Health.FAIL, detail=trouble.message, remedy=trouble.remedy)

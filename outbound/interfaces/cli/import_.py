@@ -22,7 +22,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(no_args_is_help=True, help="Import customers or events from a file.")
+    group = typer.Typer(help="Import customers or events from a file.")
     app.add_typer(group, name="import")
 
     @group.command()
@@ -82,7 +82,7 @@ def _run(
 ) -> None:
     from outbound.interfaces.cli.context import open_context
     from outbound.interfaces.cli.exits import EXIT_ERROR
-    from outbound.interfaces.cli.output import print_error, print_json
+    from outbound.interfaces.cli.output import counted, print_error, print_json
     from outbound.interfaces.cli.progress import reading
     from outbound.services.imports.customers import Options
     from outbound.services.imports.importing import import_file, vocabulary
@@ -104,7 +104,7 @@ def _run(
     if not isinstance(found, ImportReport):
         for problem in found:
             print_error(problem.render())
-        print_error(f"{mapping}: {len(found)} problems, nothing imported")
+        print_error(f"{mapping}: {counted(len(found), 'problem')}, nothing imported")
         raise typer.Exit(EXIT_ERROR)
     if as_json:
         print_json(_shown(found))
@@ -115,10 +115,12 @@ def _run(
 
 
 def _print(found: "ImportReport", report: Path | None) -> None:
+    from outbound.interfaces.cli.output import counted
+
     note = " (dry run: nothing was kept)" if found.dry_run else ""
     if not found.applied and not found.dry_run:
         note = " (strict: nothing was imported)"
-    print(f"{found.file}: {found.rows:,} rows{note}")
+    print(f"{found.file}: {counted(found.rows, 'row')}{note}")
     sums = [("new", found.new), ("changed", found.changed), ("unchanged", found.unchanged)]
     sums += [("duplicates in the file", found.duplicates), ("merged customers", found.merged)]
     sums += [("refused", found.refused), ("phones stored as unreachable", found.unreachable)]

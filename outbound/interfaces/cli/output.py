@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -42,6 +43,18 @@ def print_rows(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None
 def print_error(message: str) -> None:
     """Print to standard error."""
     print(message, file=sys.stderr)
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 row``, ``2 rows``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def give_up_output() -> None:
+    """Let the rest of standard output go nowhere: its reader has gone, and Python must not complain on exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _cell(value: object) -> str:

@@ -16,12 +16,14 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def report(
-        run: Annotated[str, typer.Argument(help="A run's id or its beginning, or RULE/SLOT. Left out: all runs.")] = "",
-        rule: Annotated[str, typer.Option(help="Only runs of this rule.")] = "",
+        run: Annotated[
+            str, typer.Argument(metavar="RUN", help="A run's id or its beginning, or RULE/SLOT. Left out: all runs.")
+        ] = "",
+        rule: Annotated[str, typer.Option(metavar="RULE", help="Only runs of this rule.")] = "",
         limit: Annotated[int, typer.Option(min=1, help="How many runs to list.")] = 50,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """Show who was a candidate, what was sent, held or skipped and why, and that the sums balance."""
+        """Show what was sent, held and skipped, and why. Exit 1 when the sums do not balance."""
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.exits import EXIT_ERROR
         from outbound.interfaces.cli.output import print_json

@@ -5,7 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from outbound.app import App
     from outbound.interfaces.cli.context import Context
+    from outbound.runtime.serving import Listener
 
 
 def register(app: typer.Typer) -> None:
@@ -18,56 +22,65 @@ def register(app: typer.Typer) -> None:
         no_http: Annotated[bool, typer.Option("--no-http", help="Do not answer HTTP in this process.")] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON (virtual clock only).")] = False,
     ) -> None:
-        """Plan, dispatch, recover and serve until SIGTERM; or run the hours from --at to --until at once."""
-        from outbound.interfaces.cli.context import open_context
-        from outbound.interfaces.cli.exits import EXIT_USAGE
+        """Run the service until SIGTERM, or the hours from --at to --until at once."""
+        from outbound.interfaces.cli.arguments import wrong_usage
+        from outbound.interfaces.cli.context import open_context, parse_instant
 
-        if bool(at) != bool(until):
-            typer.echo("outbound run: --at and --until go together", err=True)
-            raise typer.Exit(EXIT_USAGE)
         with open_context() as context:
-            if at:
-                _virtual(context, at, until, as_json=as_json)
+            start = parse_instant(at) if at else context.at
+            if (start is None) != (not until):
+                wrong_usage("--at and --until go together")
+            if start is not None:
+                _virtual(context, start, parse_instant(until), as_json=as_json)
+            elif as_json:
+                wrong_usage("--json is for --at and --until; the daemon logs JSON lines anyway")
             else:
                 _daemon(context, http=not no_http)
 
 
 def _daemon(context: "Context", *, http: bool) -> None:
-    import asyncio
+    import os
 
     from outbound.app import build
-    from outbound.interfaces.http.application import Site, create
+    from outbound.interfaces.cli.exits import EXIT_ERROR
     from outbound.interfaces.logs import log_to_stderr
+    from outbound.runtime import loop
     from outbound.runtime.daemon import Daemon
 
     log_to_stderr()
     built = build(context.settings, context.database)
-    site = create(Site(database=context.database, links=built.links)) if http else None
+    listener = _listener(context, built) if http else None
 
     async def main() -> None:
-        await Daemon(built, site).run()
+        if not await Daemon(built, listener).run():
+            os._exit(EXIT_ERROR)  # not later: leaving in order would wait for threads that are still at work
 
-    asyncio.run(main())
+    loop.run(main())
 
 
-def _virtual(context: "Context", at: str, until: str, *, as_json: bool) -> None:
-    import asyncio
+def _listener(context: "Context", built: "App") -> "Listener":
+    from outbound.interfaces.http.application import Site, create
+    from outbound.runtime.serving import Listener
 
+    server = context.settings.server
+    return Listener(create(Site(database=context.database, links=built.links)), server.host, server.port)
+
+
+def _virtual(context: "Context", start: "datetime", end: "datetime", *, as_json: bool) -> None:
     from outbound.app import build
     from outbound.domain.errors import OutboundError
-    from outbound.interfaces.cli.context import parse_instant
     from outbound.interfaces.cli.output import print_json
+    from outbound.interfaces.logs import log_to_stderr
+    from outbound.runtime import loop
     from outbound.runtime.virtual import VirtualClock, run_virtual
 
-    start, end = parse_instant(at), parse_instant(until)
-    if not context.settings.all_mailbox:
-        remedy = 'set adapter = "mailbox" for email and sms'
-        raise OutboundError("clock.refused", "--at works only where every adapter is the mailbox", remedy)
+    context.require_mailbox()
     if end <= start:
         raise OutboundError("time.order", "--until is not after --at", "write a later time")
+    log_to_stderr()
     clock = VirtualClock(start)
     built = build(context.settings, context.database, clock=clock)
-    report = asyncio.run(run_virtual(built, clock, until=end))
+    report = loop.run(run_virtual(built, clock, until=end))
     index = built.write_mailbox_index()
     if as_json:
         print_json({"report": report, "index": str(index)})

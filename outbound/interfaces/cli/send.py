@@ -18,37 +18,48 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def send(
-        rule: Annotated[str, typer.Argument(help="A rule with a script trigger.")],
-        key: Annotated[str, typer.Option(help="Names this occasion: the same key never reaches anybody twice.")],
-        customers: Annotated[Path | None, typer.Option(help="A file with one customer id per line.")] = None,
-        customer: Annotated[list[str] | None, typer.Option(help="One customer id; may be repeated.")] = None,
-        values: Annotated[list[str] | None, typer.Option("--data", help="name=value, the rule's arguments.")] = None,
+        rule: Annotated[str, typer.Argument(metavar="RULE", help="A rule with a script trigger.")],
+        key: Annotated[
+            str, typer.Option(metavar="KEY", help="Names this occasion: the same key never reaches anybody twice.")
+        ],
+        customers: Annotated[
+            Path | None, typer.Option(metavar="FILE", help="A file with one customer id per line.")
+        ] = None,
+        customer: Annotated[
+            list[str] | None, typer.Option(metavar="ID", help="One customer id; may be repeated.")
+        ] = None,
+        values: Annotated[
+            list[str] | None, typer.Option("--data", metavar="NAME=VALUE", help="The rule's arguments, one each.")
+        ] = None,
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say who would get what.")] = False,
         extend: Annotated[bool, typer.Option("--extend", help="Add further customers to an earlier key.")] = False,
         wait: Annotated[bool, typer.Option("--wait", help="Wait until the daemon has sent them.")] = False,
-        timeout: Annotated[float, typer.Option(help="With --wait: give up after so many seconds.")] = 600.0,
+        timeout: Annotated[float, typer.Option(metavar="SECONDS", help="With --wait: give up then.")] = 600.0,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """Plan messages of RULE for the named customers; the daemon sends them."""
-        import getpass
-
-        from outbound.interfaces.cli.arguments import pairs
+        """Start RULE for the named customers, once per key. The daemon sends the messages."""
+        from outbound.interfaces.cli.arguments import operator, pairs, wrong_usage
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.exits import EXIT_ERROR
         from outbound.interfaces.cli.output import print_json
         from outbound.services import sends
 
+        arguments = pairs(values)
+        if (customers is None) == (not customer):
+            wrong_usage("name the customers with either --customers FILE or --customer ID")
         with open_context() as context:
+            if wait and context.at is not None:
+                wrong_usage("--wait waits for a daemon, which has no --at")
             report = sends.send(
                 context.database,
                 context.active(),
                 rule=rule,
                 recipients=_recipients(customers, customer),
-                arguments=pairs(values),
+                arguments=arguments,
                 key=key,
                 dry_run=dry_run,
                 extend=extend,
-                by=getpass.getuser(),
+                by=operator(),
                 now=context.now(),
             )
             run = _wait(context, report.run_id, timeout) if wait and not dry_run else None
@@ -64,12 +75,8 @@ def register(app: typer.Typer) -> None:
 
 
 def _recipients(file: Path | None, ids: list[str] | None) -> "list[Recipient]":
-    from outbound.interfaces.cli.exits import EXIT_USAGE
     from outbound.services.sends import Recipient, read_recipients
 
-    if (file is None) == (not ids):
-        typer.echo("outbound send: name the customers with either --customers FILE or --customer ID", err=True)
-        raise typer.Exit(EXIT_USAGE)
     return read_recipients(file) if file else [Recipient(customer_id=one) for one in ids or ()]
 
 
@@ -94,11 +101,15 @@ def _wait(context: "Context", run_id: str, timeout: float) -> "RunReport":
 
 
 def _print(report: "SendReport") -> None:
+    from outbound.interfaces.cli.output import counted
+
     counts = report.counts
     channels = ", ".join(f"{name} {number:,}" for name, number in counts.channels.most_common())
     cost = ", ".join(f"{currency} {amount:.2f}" for currency, amount in report.cost.items())
     if report.dry_run:
-        typer.echo(f"{report.rows:,} rows: {counts.messages:,} would be sent{f' ({channels})' if channels else ''}")
+        typer.echo(
+            f"{counted(report.rows, 'row')}: {counts.messages:,} would be sent{f' ({channels})' if channels else ''}"
+        )
     else:
         typer.echo(f"{counts.messages:,} new{f' ({channels})' if channels else ''}, {report.already:,} already sent to")
     notes = [
@@ -110,9 +121,9 @@ def _print(report: "SendReport") -> None:
     if report.repeated:
         notes.append(f"{report.repeated:,} named more than once")
     if report.unknown:
-        lines = ", ".join(str(r.line) if r.line else r.customer_id for r in report.unknown[:_LISTED])
+        lines = ", ".join(f"line {r.line}" if r.line else r.customer_id for r in report.unknown[:_LISTED])
         more = ", ..." if len(report.unknown) > _LISTED else ""
-        notes.append(f"{len(report.unknown):,} unknown customers (line {lines}{more})")
+        notes.append(f"{counted(len(report.unknown), 'unknown customer')} ({lines}{more})")
     for note in notes:
         typer.echo(f"  {note}")
     if cost:

@@ -10,23 +10,25 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def serve(
-        host: Annotated[str, typer.Option(help="Listen here instead of [server] host.")] = "",
-        port: Annotated[int, typer.Option(help="Listen here instead of [server] port.")] = -1,
+        host: Annotated[str, typer.Option(metavar="HOST", help="Listen here instead of [server] host.")] = "",
+        port: Annotated[
+            int | None, typer.Option(metavar="PORT", min=0, max=65535, help="Listen here instead of [server] port.")
+        ] = None,
     ) -> None:
         """Answer HTTP until interrupted. `outbound run` serves as well."""
-        import asyncio
-
         from outbound.app import build
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.http.application import Site, create
-        from outbound.runtime.serving import serve_until_signal
+        from outbound.interfaces.logs import log_to_stderr
+        from outbound.runtime import loop
+        from outbound.runtime.serving import Listener, serve_until_signal
 
         with open_context() as context:
             built = build(context.settings, context.database)
             server = context.settings.server
-            site = create(Site(database=context.database, links=built.links))
-            listen = (host or server.host, server.port if port < 0 else port)
-            typer.echo(
-                f"serving on http://{listen[0]}:{listen[1]} (public URL {context.settings.public_url})", err=True
-            )
-            asyncio.run(serve_until_signal(site, *listen))
+            site = create(Site(database=context.database, links=built.links, now=context.now))
+            listener = Listener(site, host or server.host, server.port if port is None else port)
+            where = f"http://{listener.host}:{listener.port}"
+            typer.echo(f"serving on {where} (public URL {context.settings.public_url})", err=True)
+            log_to_stderr()
+            loop.run(serve_until_signal(listener))
