@@ -46,22 +46,27 @@ async def dispatch(database: Database, options: argparse.Namespace) -> None:
     await dispatcher.close()
 
 
-def run(options: argparse.Namespace) -> None:
-    """One life of the program."""
+def run(options: argparse.Namespace, at_work: int) -> None:
+    """One life of the program; it says on the pipe ``at_work`` when dispatching begins."""
     database = Database(options.database)
     recover_from_the_dead(database)
+    os.write(at_work, b"!")
     asyncio.run(dispatch(database, options))
     database.close()
 
 
 def live(options: argparse.Namespace) -> int:
-    """Fork one child and see it end; how (-9: killed)."""
+    """Fork one child and see it end; how (-9: killed). ``after`` counts from when it is at work."""
+    heard, at_work = os.pipe()
     child = os.fork()
     if child == 0:
         if options.point:
             points.arm(options.point)
-        run(options)
+        run(options, at_work)
         os._exit(0)
+    os.close(at_work)
+    with os.fdopen(heard, "rb") as pipe:
+        pipe.read(1)  # nothing, when the child ended before
     if options.after is not None:
         time.sleep(options.after)
         os.kill(child, signal.SIGKILL)
