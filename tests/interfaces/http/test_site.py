@@ -1,8 +1,8 @@
 """The site answers as mail programs and scanners ask it, over a real socket."""
 
+import asyncio
 import http.client
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from outbound.domain.consent import Evidence
 from outbound.domain.customer import ChannelName
 from outbound.domain.keyring import Keyring
 from outbound.interfaces.http.application import Site, create
-from outbound.runtime.serving import make_server
+from outbound.runtime.serving import Listener
 from outbound.services import preferences, releases
 from outbound.services.links import LinkMaker
 from outbound.storage import tables
@@ -74,16 +74,13 @@ def site(database: Database, keyring: Keyring) -> Iterator[Running]:
     for topic in ("newsletter", "offers"):
         preferences.grant(database, customer_id="c-1", topic=topic, channel=ChannelName.EMAIL, evidence=proof, now=NOW)
     links = LinkMaker(keyring, "https://shop.example")
-    server = make_server(create(Site(database=database, links=links, now=lambda: NOW)), "127.0.0.1", 0)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started and time.monotonic() < deadline:
-        threading.Event().wait(0.01)
+    listener = Listener(create(Site(database=database, links=links, now=lambda: NOW)), "127.0.0.1", 0)
+    thread = threading.Thread(target=asyncio.run, args=(listener.serve(),), daemon=True)
+    thread.start()  # the port is open already: a request that comes early waits
     try:
-        yield Running(port=server.servers[0].sockets[0].getsockname()[1], links=links, database=database)
+        yield Running(port=listener.port, links=links, database=database)
     finally:
-        server.should_exit = True
+        listener.stop()
         thread.join(timeout=20)
 
 
