@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from outbound.domain.errors import OutboundError
+from outbound.domain.ids import content_hash
 from outbound.domain.release import Files, Ruleset
 from outbound.domain.rule import Schema
 from outbound.domain.source import Problem, Severity, Span
@@ -85,7 +87,12 @@ def read_files(rules_dir: Path, templates_dir: Path) -> Files:
 
 
 def check(files: Files) -> Checked:
-    """Parse, type-check and compile everything, and report every problem found."""
+    """Parse, type-check and compile everything, and report every problem found. The same files are compiled once."""
+    name = content_hash(store.pack(files))
+    return _checked.get(name) or _checked.keep(name, _check(files))
+
+
+def _check(files: Files) -> Checked:
     loaded = rulefiles.load(files)
     if loaded.ruleset is None:
         return Checked(ruleset=None, templates=None, problems=tuple(loaded.problems))
@@ -179,29 +186,36 @@ def asset(database: Database, name: str) -> tuple[str, bytes] | None:
     return None
 
 
-class _Cache:
-    """Compiled releases of this process, the most recently used ones."""
+K = TypeVar("K")
+V = TypeVar("V")
 
-    def __init__(self) -> None:
+
+class _Cache(Generic[K, V]):
+    """Compiled sets of this process, the most recently used ones."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
         self._lock = threading.Lock()
-        self._entries: OrderedDict[tuple[str, str, int], Active] = OrderedDict()
+        self._entries: OrderedDict[K, V] = OrderedDict()
 
-    def get(self, key: tuple[str, str, int]) -> Active | None:
+    def get(self, key: K) -> V | None:
         with self._lock:
             found = self._entries.get(key)
             if found is not None:
                 self._entries.move_to_end(key)
             return found
 
-    def keep(self, key: tuple[str, str, int], value: Active) -> Active:
+    def keep(self, key: K, value: V) -> V:
         with self._lock:
-            kept = self._entries.setdefault(key, value)  # two threads may have compiled the same release
-            while len(self._entries) > 2 * _ASSET_RELEASES + _CACHED:
+            kept = self._entries.setdefault(key, value)  # two threads may have compiled the same set
+            while len(self._entries) > self._size:
                 self._entries.popitem(last=False)
             return kept
 
 
-_cache = _Cache()
+_checked: _Cache[str, Checked] = _Cache(_CACHED)
+"""By the name of the content: what is checked before it is published need not be compiled again to run."""
+_cache: _Cache[tuple[str, str, int], Active] = _Cache(2 * _ASSET_RELEASES + _CACHED)
 
 
 def _since(history: Sequence[store.Activation]) -> dict[str, datetime]:
