@@ -9,10 +9,13 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 
 _BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+_ORDER = re.compile(r"^<!-- (?P<kind>\w+): (?P<body>[^\n]*?) -->$", re.MULTILINE)
 _NAME = re.compile(r"^\*\*`(?P<path>[^`\n]+)`\*\*[^\n]*\n\s*\Z", re.MULTILINE)
 _MASKS = (
     (re.compile(r"\b[0-9a-f]{12,}\b"), "ID"),
     (re.compile(r"/\S*/my-shop/"), "/my-shop/"),
+    (re.compile(r"on \S+ \(pid \d+\)"), "on HOST (pid N)"),
+    (re.compile(r"UTC by \S+"), "UTC by SOMEBODY"),
     (re.compile(r"(?<=\S)  +"), "  "),  # ids of another length move the columns after them
 )
 
@@ -37,9 +40,9 @@ class Command:
 
 
 def blocks(page: Path) -> Iterator[Block]:
-    """Every fenced block, in order."""
+    """Every fenced block and every order to the test (``<!-- kind: body -->``, which no reader sees), in order."""
     text = page.read_text(encoding="utf-8")
-    for match in _BLOCK.finditer(text):
+    for match in sorted((*_BLOCK.finditer(text), *_ORDER.finditer(text)), key=lambda found: found.start()):
         before = text[: match.start()]
         name = _NAME.search(before)
         line = before.count("\n") + 1

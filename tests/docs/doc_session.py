@@ -10,7 +10,6 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,12 +27,11 @@ class Session:
             monkeypatch.delenv(name)
         monkeypatch.chdir(folder)
 
-    def follow(self, page: Path, *, skip: Callable[[Block], bool] = lambda _: False) -> int:
+    def follow(self, page: Path) -> int:
         """Do everything the page asks for, in order; returns how many commands that were."""
         ran = 0
         for block in blocks(page):
-            if skip(block):
-                continue
+            self.order(block)
             if block.file:
                 write(block)
             if block.kind == "console":
@@ -41,6 +39,9 @@ class Session:
                     self._check(page, command)
                     ran += 1
         return ran
+
+    def order(self, block: Block) -> None:
+        """Obey an order of the page to its test (``<!-- kind: body -->``). Here there are none."""
 
     def run(self, line: str) -> str:
         """What one command line answers on both streams."""
