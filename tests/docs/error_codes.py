@@ -1,7 +1,7 @@
 """Every code of an OutboundError in the source, read without running it."""
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 
 from doc_pages import ROOT
 
@@ -36,6 +36,7 @@ def raised() -> dict[str, list[str]]:
     return found
 
 
-def _modules() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(SOURCE.rglob("*.py")):
-        yield str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def _modules() -> list[tuple[str, ast.Module]]:
+    paths = sorted(SOURCE.rglob("*.py"))
+    return [(str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
