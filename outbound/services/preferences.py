@@ -27,7 +27,8 @@ def grant(
 ) -> bool:
     """Record that the person said yes to ``topic`` on ``channel`` (None: every channel), with its proof.
 
-    ``address`` is the confirmed address of a double opt-in; ``at`` is when they acted (default ``now``).
+    ``address`` is the confirmed address of a double opt-in; ``at`` is when they acted; left out: just now,
+    and then it is the newest word whatever clock dated the words before.
     Returns False when it stood already. Raises OutboundError ``consent.evidence`` without a source.
     """
     if not evidence.source:
@@ -40,7 +41,7 @@ def grant(
         state=ConsentState.GRANTED,
         evidence=evidence,
         now=now,
-        at=at or now,
+        at=at,
         address=address,
     )
 
@@ -67,7 +68,7 @@ def withdraw(
         state=ConsentState.WITHDRAWN,
         evidence=evidence,
         now=now,
-        at=at or now,
+        at=at,
         address=None,
     )
 
@@ -136,11 +137,14 @@ def _say(
     state: ConsentState,
     evidence: Evidence,
     now: datetime,
-    at: datetime,
+    at: datetime | None,
     address: str | None,
 ) -> bool:
     with database.write() as connection:
         survivor = customers.survivors(connection, [customer_id]).get(customer_id, customer_id)
+        if at is None:
+            # Said now: the newest word, whatever clock dated the words before it.
+            at = max(now, consents.newest_word(connection, survivor, topic) or now)
         event = ConsentEvent(
             id=new_id(now),
             customer_id=survivor,

@@ -1,6 +1,7 @@
 """The consent ledger and what it says now, written by one transaction."""
 
 import dataclasses
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -37,6 +38,11 @@ def record(connection: Connection, event: ConsentEvent) -> bool:
         row = {"customer_id": event.customer_id, "topic": event.topic, "channel": name, "state": event.state.value}
         connection.execute(statement, row | {"address": event.address, "at": event.at, "event_id": event.id})
     return True
+
+
+def newest_word(connection: Connection, customer_id: str, topic: str) -> datetime | None:
+    """When the newest word on record about ``topic`` was said, on any channel."""
+    return max((row.at for row in _current(connection, customer_id, topic).values()), default=None)
 
 
 def ledger_row(event: ConsentEvent) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import http.client
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -103,6 +103,23 @@ def test_one_click_withdraws_the_topic_before_the_answer(site: Running, body: by
     assert "set-cookie" not in answer
     assert site.consents()[("newsletter", "email")] == "withdrawn"
     assert site.consents()[("offers", "email")] == "granted"
+
+
+def test_a_click_wins_over_a_consent_dated_later(site: Running) -> None:
+    """The page must never say that it is done when it is not, whatever clock dated the consent."""
+    later = NOW + timedelta(days=9)
+    proof = Evidence(source="test form", wording="yes please")
+    preferences.grant(
+        site.database,
+        customer_id="c-1",
+        topic="newsletter",
+        channel=ChannelName.EMAIL,
+        evidence=proof,
+        now=later,
+        at=later,
+    )
+    assert site.ask("POST", site.path(), ONE_CLICK, URLENCODED)[0] == 200
+    assert {state for (topic, _), state in site.consents().items() if topic == "newsletter"} == {"withdrawn"}
 
 
 def test_repeating_it_is_fine_and_writes_nothing_more(site: Running) -> None:
