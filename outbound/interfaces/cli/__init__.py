@@ -5,6 +5,7 @@ Exit status: 0 fine, 1 error, 2 plan has changes, test failed or limit hit, 64 w
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -115,6 +116,9 @@ def execute(arguments: Sequence[str]) -> int:
         print_error(f"outbound: {explain(error)}")
         return EXIT_ERROR
     if status == _INTERRUPTED:
+        # CPython notes an interrupt inside any exec (every dataclass has one) as unhandled, dies of SIGINT at the
+        # end although we handled it, and forgets it at the next exec.
+        exec("")  # noqa: S102 - see above
         print_error("outbound: interrupted")
         return EXIT_ERROR
     if not arguments:
@@ -124,4 +128,7 @@ def execute(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Run the command that the arguments name, and exit with its status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter must not stop an answer
     sys.exit(execute(sys.argv[1:]))

@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
         ] = "",
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """Look for what would go wrong: settings, database, clock, release, credentials, DNS records."""
+        """Look for what would go wrong. Settings, database, clock, release, guard, credentials, DNS records."""
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.exits import EXIT_ERROR
         from outbound.interfaces.cli.output import print_json

@@ -80,6 +80,8 @@ def _run(
     fire: bool = False,
     shift_newest_to: str = "",
 ) -> None:
+    from dataclasses import replace
+
     from outbound.interfaces.cli.context import open_context
     from outbound.interfaces.cli.exits import EXIT_ERROR
     from outbound.interfaces.cli.output import counted, print_error, print_json
@@ -103,7 +105,7 @@ def _run(
         )
     if not isinstance(found, ImportReport):
         for problem in found:
-            print_error(problem.render())
+            print_error(replace(problem, span=replace(problem.span, file=str(mapping))).render())
         print_error(f"{mapping}: {counted(len(found), 'problem')}, nothing imported")
         raise typer.Exit(EXIT_ERROR)
     if as_json:

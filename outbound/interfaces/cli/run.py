@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
         no_http: Annotated[bool, typer.Option("--no-http", help="Do not answer HTTP in this process.")] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON (virtual clock only).")] = False,
     ) -> None:
-        """Run the service until SIGTERM, or the hours from --at to --until at once."""
+        """Run the service until SIGTERM, or a stretch of time at once. The daemon logs JSON lines on standard error."""
         from outbound.interfaces.cli.arguments import wrong_usage
         from outbound.interfaces.cli.context import open_context, parse_instant
 

@@ -1,0 +1,101 @@
+"""run on a virtual clock, serve, status, report, bench."""
+
+import signal
+from datetime import UTC, datetime
+
+import pytest
+from trial_shop import Shop, get, outbound, until
+
+from outbound.services import presence
+
+HOURS = ("run", "--at", "2026-11-24T08:00Z", "--until", "2026-11-24T09:00Z")
+
+
+def test_hours_on_a_virtual_clock_send_what_is_due_and_show_where(shop: Shop) -> None:
+    shop.run("--at", "2026-11-24T08:00Z", "send", "letter", "--key", "k", "--customer", "ada")
+    answer = shop.run(*HOURS)
+    index = shop.folder / "mailbox" / "index.html"
+    assert answer.out.endswith(f"Look through the messages: {index}\n")
+    assert index.is_file()
+    again = shop.run(*HOURS, "--json").json
+    assert (again["index"], again["report"]["claimed"]) == (str(index), 0)
+    assert shop.run("status", "--json").json["sent"] == {"email": 1}
+
+
+def test_the_global_time_starts_the_virtual_clock_as_well(shop: Shop) -> None:
+    answer = shop.run("--at", "2026-11-24T08:00Z", "run", "--until", "2026-11-24T09:00Z")
+    assert answer.out.startswith("Ran from 2026-11-24 08:00 to 2026-11-24 09:00 UTC")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "sentence"),
+    [
+        ("run --at 2026-11-24T08:00Z", 64, "outbound: --at and --until go together"),
+        ("--at 2026-11-24T08:00Z run", 64, "outbound: --at and --until go together"),
+        ("run --until 2026-11-24T08:00Z", 64, "outbound: --at and --until go together"),
+        ("run --json", 64, "outbound: --json is for --at and --until"),
+        ("run --at 2026-11-24T08:00Z --until 2026-11-23T08:00Z", 1, "outbound: --until is not after --at [time.order]"),
+        ("report nope", 1, "outbound: 'nope' is no run [run.unknown] -> `outbound report` lists the runs"),
+        ("serve --host 192.0.2.1", 1, "outbound: port 8025 of 192.0.2.1 cannot be listened on: "),
+    ],
+)
+def test_what_cannot_run_is_one_line(shop: Shop, words: str, status: int, sentence: str) -> None:
+    shop.settings("")
+    answer = shop.run(*words.split(), status=status)
+    assert answer.err.startswith(sentence)
+    assert answer.err.count("\n") == 1
+
+
+def test_a_virtual_clock_is_refused_where_a_real_person_could_be_reached(shop: Shop) -> None:
+    shop.settings('[sms]\nadapter = "twilio"\n')
+    assert "[clock.refused]" in shop.run(*HOURS, status=1).err
+
+
+def test_serve_answers_until_a_signal_and_a_second_one_hears_that_the_port_is_taken(shop: Shop) -> None:
+    with shop.start("serve", "--port", "0") as running:
+        where = until(lambda: running.err.partition("serving on ")[2].partition(" ")[0], "the server")
+        assert get(f"{where}/ready") == (200, '{"status":"ready"}')
+        port = where.rpartition(":")[2]
+        taken = shop.run("serve", "--port", port, status=1)
+        assert taken.err.startswith(f"outbound: port {port} of 127.0.0.1 is in use [server.port] -> write another port")
+        assert "--no-http" in taken.err
+        running.signal(signal.SIGTERM)
+        assert running.ended() == 0, running.err
+
+
+def test_status_tells_whether_a_daemon_lives(shop: Shop) -> None:
+    assert shop.run("status").out.startswith("no daemon is running -> outbound run\n")
+    with shop.database() as database:
+        daemon_id = presence.started(database, now=datetime.now(UTC))
+    assert shop.run("status").out.startswith("daemon up since ")
+    with shop.database() as database:
+        presence.seen(database, daemon_id, now=datetime(2026, 1, 1, tzinfo=UTC))
+    assert "not seen since 2026-01-01 00:00 UTC" in shop.run("status").out
+
+
+def test_status_counts_what_waits(shop: Shop) -> None:
+    shop.run("send", "letter", "--key", "k", "--customer", "ada", "--customer", "ben")
+    assert "queue 2" in shop.run("status").out
+    answer = shop.run("status", "--json").json
+    assert (answer["states"], answer["counts"]["customer"]) == ({"ready": 2}, 2)
+
+
+def test_report_balances_and_finds_a_run_by_its_name_or_the_beginning_of_its_id(shop: Shop) -> None:
+    shop.run("send", "letter", "--key", "k1", "--customer", "ada", "--customer", "ben")
+    shop.run("send", "notice", "--key", "k2", "--customer", "ada", "--data", "what=x")
+    shop.run(*HOURS)
+    whole = shop.run("report").out
+    assert whole.splitlines()[0].split() == ["run", "id", "planned", "skipped", "messages", "sent", "waiting", "other"]
+    assert whole.endswith(": holds\n")
+    by_name = shop.run("report", "letter/k1", "--json").json
+    assert [run["slot"] for run in by_name["runs"]] == ["k1"]
+    assert by_name["total"]["candidates"] == 2
+    assert shop.run("report", by_name["runs"][0]["id"][:20], "--json").json == by_name
+    assert len(shop.run("report", "--rule", "notice", "--json").json["runs"]) == 1
+    assert "means several runs" in shop.run("report", by_name["runs"][0]["id"][:1], status=1).err
+
+
+def test_a_bench_prints_its_figure() -> None:
+    figure = outbound("bench", "cli_start", "--quick", "--json").json[0]
+    assert (figure["name"], figure["unit"], figure["bar"]) == ("cli_start", "ms", "<= 250 ms")
+    assert figure["value"] > figure["limit"] > 0
