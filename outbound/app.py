@@ -56,9 +56,8 @@ class App:
         Who can say no to the topic gets the link to do so; a receipt or a parcel notice has none.
         """
         policy = releases.by_id(self.database, message.release).ruleset.policy
-        topic = policy.topics[message.topic]
         unsubscribe = ""
-        if topic.opt_out or topic.message_class.unsubscribe_required:
+        if policy.topics[message.topic].declinable:
             unsubscribe = self.links.unsubscribe(
                 customer_id=message.customer_id, topic=message.topic, channel=channel.value, message_id=message.id
             )

@@ -48,6 +48,11 @@ class Topic:
     titles: Mapping[str, str] = field(default_factory=dict)
     """What customers read, per language (``{it: Novità, en: News}``)."""
 
+    @property
+    def declinable(self) -> bool:
+        """Whether people can say no to it, and its messages therefore carry the link to do so."""
+        return self.opt_out or self.message_class.unsubscribe_required
+
     def need(self, channel: ChannelName) -> ConsentNeed:
         """What must have been granted before a message of this topic may use ``channel``."""
         return self.consent.get(channel, self.message_class.consent)

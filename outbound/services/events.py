@@ -29,11 +29,12 @@ def record_event(
 ) -> tuple[Event, bool]:
     """Record that ``name`` happened to a customer, known or not yet. Answers the event and whether it is new.
 
-    ``event_id`` is the sender's own id: the same id again is the same event. ``at`` is when it happened, ``now``
-    unless given. Raises OutboundError ``event.name`` or ``event.data`` when the schema does not know it so.
+    ``event_id`` is the sender's own id, kept as ``NAME/ID`` like an imported one: the same id again is the same
+    event. ``at`` is when it happened, ``now`` unless given. Raises OutboundError ``event.name`` or ``event.data``
+    when the schema does not know it so, and ``event.id`` when the id stands for an event of another customer.
     """
     event = Event(
-        id=event_id or new_id(now),
+        id=f"{name}/{event_id}" if event_id else new_id(now),
         name=name,
         customer_id=customer_id,
         data=check_event(active, name=name, data=data),
@@ -42,6 +43,9 @@ def record_event(
     )
     with database.write() as connection:
         fresh = event_log.append(connection, [event], now=now, fire=True, source=source)
+        if not fresh and event_log.customer_of(connection, event.id) != customer_id:
+            message = f"{name} {event_id} was recorded for another customer"
+            raise OutboundError("event.id", message, "check the id: one id is one event")
     return event, fresh == 1
 
 

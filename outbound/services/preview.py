@@ -61,7 +61,7 @@ def preview(
         raise OutboundError("preview.rule", f"there is no rule {rule!r} in the running release", f"rules: {known}")
     values, language = _values(database, found, customer_id, arguments or {})
     topic = topic_of(active, found)
-    links = _links(public_url, unsubscribe=topic.message_class.unsubscribe_required)
+    links = _links(public_url, unsubscribe=topic.declinable)
     shown = []
     for template in dict.fromkeys(found.send.templates.values()):
         context = active.templates.snapshot(template, values)

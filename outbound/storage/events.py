@@ -80,3 +80,9 @@ def _event(row: Any) -> Event:
     return Event(
         id=row.id, name=row.name, customer_id=row.customer_id, data=row.data, at=row.at, received_at=row.received_at
     )
+
+
+def customer_of(connection: Connection, event_id: str) -> str | None:
+    """Whose event it is; None when there is no such event."""
+    found: str | None = connection.execute(sa.select(event.c.customer_id).where(event.c.id == event_id)).scalar()
+    return found

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+import sqlalchemy as sa
 
 from outbound.domain.errors import OutboundError
 from outbound.storage.database import Database
+
+REVISIONS = ("0001",)
+"""Every migration in ``migrations/versions``, oldest first. Written here so that a command need not load Alembic."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,24 +28,28 @@ class SchemaVersion:
 
 def schema_version(database: Database) -> SchemaVersion:
     """Compare the database with the program. Raises OutboundError ``schema.newer`` for a newer database."""
-    scripts = ScriptDirectory.from_config(_config())
-    need = scripts.get_current_head() or ""
     with database.read() as connection:
-        have = MigrationContext.configure(connection).get_current_revision()
-    known = [revision.revision for revision in scripts.walk_revisions()]
-    if have is not None and have not in known:
+        present = sa.inspect(connection).has_table("alembic_version")
+        have = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() if present else None
+    if have is not None and have not in REVISIONS:
         message = f"the database has schema {have}, which this version does not know"
         raise OutboundError("schema.newer", message, "run the newer version of outbound")
-    applied = known[known.index(have) :] if have else []
-    pending = tuple(reversed([revision for revision in known if revision not in applied]))
-    return SchemaVersion(have=have, need=need, pending=pending)
+    pending = REVISIONS[REVISIONS.index(have) + 1 :] if have else REVISIONS
+    return SchemaVersion(have=have, need=REVISIONS[-1], pending=pending)
 
 
 def migrate(database: Database) -> SchemaVersion:
-    """Bring the tables up to date in one transaction: killed in the middle, nothing has changed (fault F42)."""
+    """Bring the tables up to date in one transaction: killed in the middle, nothing has changed (fault F42).
+
+    Answers where the database stood before.
+    """
+    from alembic import command  # noqa: PLC0415 - takes half a second, and only this needs it
+    from alembic.config import Config  # noqa: PLC0415
+
     before = schema_version(database)
     if not before.current:
-        config = _config()
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         with database.write() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -69,9 +73,3 @@ def open_current(url: str) -> Database:
         database.close()
         raise
     return database
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return config

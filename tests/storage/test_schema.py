@@ -1,9 +1,11 @@
 """Migrations build exactly the tables the program declares, once, all or nothing."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic.script import ScriptDirectory
 
 from outbound.domain.errors import OutboundError
 from outbound.storage import schema, tables
@@ -50,6 +52,11 @@ def test_migrations_and_declared_tables_are_the_same(empty: Database, database: 
     tables.metadata.drop_all(database.engine)
     schema.migrate(empty)
     assert (shape(empty), index_statements(empty)) == declared
+
+
+def test_the_list_of_revisions_is_the_folder_of_migrations() -> None:
+    scripts = ScriptDirectory(str(Path(schema.__file__).parent / "migrations"))
+    assert tuple(reversed([revision.revision for revision in scripts.walk_revisions()])) == schema.REVISIONS
 
 
 def test_migrating_twice_does_nothing_the_second_time(empty: Database) -> None:

@@ -120,9 +120,9 @@ def suppressions(outcome: Outcome, passed: Passed, *, keyring: Keyring, now: dat
         if rule.event == outcome.suppress and rule.channel in (None, channel)
         for scope in rule.scopes
     ] or ["all"]
-    digest = keyring.address_hash(channel, passed.begin.address)
     return tuple(
         Suppression(channel=channel, address_hash=digest, scope=scope, reason=outcome.suppress, at=now)
+        for digest in keyring.address_hashes(channel, passed.begin.address)  # C41: address rows may be of an older key
         for scope in dict.fromkeys(scopes)
     )
 
