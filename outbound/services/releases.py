@@ -94,14 +94,14 @@ def check(files: Files) -> Checked:
 
 def _check(files: Files) -> Checked:
     loaded = rulefiles.load(files)
-    if loaded.ruleset is None:
-        return Checked(ruleset=None, templates=None, problems=tuple(loaded.problems))
-    ruleset = loaded.ruleset
-    templates, problems = compile_templates(files, policy=ruleset.policy, schema=ruleset.schema, rules=ruleset.rules)
+    read = loaded.readable
+    if read is None:
+        return Checked(ruleset=None, templates=None, problems=loaded.problems)
+    templates, problems = compile_templates(files, policy=read.policy, schema=read.schema, rules=read.rules)
     found = (*loaded.problems, *problems)
     if templates is None or any(p.severity is Severity.ERROR for p in found):
         return Checked(ruleset=None, templates=None, problems=found)
-    return Checked(ruleset=ruleset, templates=templates, problems=found)
+    return Checked(ruleset=read, templates=templates, problems=found)
 
 
 def publish(database: Database, files: Files, *, by: str, now: datetime) -> Published | tuple[Problem, ...]:

@@ -94,7 +94,7 @@ def active_since(connection: Connection) -> ActiveSince | None:
 
 def latest_runs(connection: Connection, *, rule: str = "", limit: int = 50) -> tuple[str, ...]:
     """Ids of runs, the newest first."""
-    query = sa.select(run.c.id).order_by(run.c.started_at.desc(), run.c.id.desc()).limit(limit)
+    query = sa.select(run.c.id).order_by(run.c.started_at.desc(), run.c.rule, run.c.slot).limit(limit)
     return tuple(connection.execute(query.where(run.c.rule == rule) if rule else query).scalars())
 
 

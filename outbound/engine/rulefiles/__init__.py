@@ -33,10 +33,15 @@ _TESTS: Final = "rules/tests/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """The checked set, or None when any problem is an error; the problems in the order of files and lines."""
+    """The checked set, or None when any problem is an error; the problems in the order of files and lines.
+
+    ``readable`` is what stands although some rule is in error: schema and policy without a fault and the rules
+    that could be read. Templates can be checked against it, so that one typo does not hide the problems there.
+    """
 
     ruleset: Ruleset | None
     problems: tuple[Problem, ...]
+    readable: Ruleset | None = None
 
 
 def load(files: Files) -> Loaded:
@@ -48,6 +53,7 @@ def load(files: Files) -> Loaded:
         schema = read_schema(documents[_SCHEMA], findings)
     if _present(_POLICY, files, findings):
         policy = read_policy(documents[_POLICY], findings)
+    sound = not any(p.severity is Severity.ERROR and p.span.file in (_SCHEMA, _POLICY) for p in findings.problems)
     written = read_segments(documents.get(_SEGMENTS, []), findings)
     segments = compile_segments(written, schema, findings)
     world = World(schema=schema, policy=policy, segments=segments, templates=_templates(files))
@@ -55,9 +61,10 @@ def load(files: Files) -> Loaded:
     if not findings.unreadable:
         unused_segments(written, world.mentioned, findings)
     problems = _finished(findings.problems, files)
-    if findings.errors or schema is None or policy is None:
+    if schema is None or policy is None or not sound:
         return Loaded(ruleset=None, problems=problems)
-    return Loaded(ruleset=Ruleset(schema=schema, policy=policy, segments=segments, rules=rules), problems=problems)
+    read = Ruleset(schema=schema, policy=policy, segments=segments, rules=rules)
+    return Loaded(ruleset=None if findings.errors else read, problems=problems, readable=read)
 
 
 def _rule_paths(files: Files, findings: Findings) -> list[str]:

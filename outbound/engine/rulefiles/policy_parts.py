@@ -85,6 +85,10 @@ def _next_on(node: Node, findings: Findings) -> str | None:
         hint = "write no_receipt 15m" if word == "no_receipt" else f"write {word}"
         findings.error(Code.BAD_DURATION, node.span, "only no_receipt takes a time, in minutes or hours", hint)
         return None
+    if word == "no_receipt":  # no adapter hears of a delivery yet, so nothing could ever move on
+        message = "'no_receipt' is not supported by this version yet"
+        findings.error(Code.UNSUPPORTED, node.span, message, "remove it, or wait for a later version")
+        return None
     return found.text
 
 

@@ -86,7 +86,7 @@ def test_the_policy_holds_every_key_of_the_file(ruleset: Ruleset) -> None:
     assert policy.channels[SMS] == ChannelPolicy(cost={"DE": 0.075, "default": 0.09}, currency="EUR", max_parts=2)
     assert policy.channels[EMAIL] == ChannelPolicy(cost={"default": 0.0004}, currency="EUR")
     assert policy.waterfall == (PUSH, EMAIL, SMS)
-    assert policy.next_on == ("unreachable", "not_allowed", "bounced", "no_receipt 15m")
+    assert policy.next_on == ("unreachable", "not_allowed", "bounced")
     assert policy.quiet_hours == {
         "default": QuietHours(start=time(21), end=time(8)),
         "FR": QuietHours(start=time(20), end=time(8), closed=frozenset({"sun", "holidays"})),

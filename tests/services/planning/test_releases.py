@@ -16,6 +16,9 @@ NOW = utc("2026-01-02 00:00")
 LATER = utc("2026-01-03 00:00")
 
 
+ROOT = Path(__file__).resolve().parents[3]
+
+
 def test_the_same_files_are_the_same_bytes_and_come_back_as_they_were() -> None:
     files = {"b/x": b"2", "a/y": bytes(range(256)), "ü.txt": b""}
     assert pack(files) == pack(dict(sorted(files.items())))
@@ -116,3 +119,13 @@ def test_reading_files_leaves_out_hidden_ones_and_rule_tests(tmp_path: Path) -> 
     }
     with pytest.raises(OutboundError, match="no folder"):
         releases.read_files(tmp_path / "nowhere", tmp_path / "templates")
+
+
+def test_a_mistake_in_a_rule_does_not_hide_those_in_templates() -> None:
+    """``check`` reports all problems of all files in one go."""
+    files = dict(releases.read_files(ROOT / "rules", ROOT / "templates"))
+    files["rules/birthday.yaml"] = files["rules/birthday.yaml"].replace(b"once:", b"onec:")
+    body = "templates/new-oil/email.it.mjml"
+    files[body] = files[body].replace(b"customer.first_name", b"customer.nope", 1)
+    found = {problem.span.file for problem in releases.check(files).errors}
+    assert found == {"rules/birthday.yaml", body}
