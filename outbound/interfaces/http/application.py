@@ -1,5 +1,6 @@
 """The HTTP application: the unsubscribe page and its one-click address, brand assets, health."""
 
+import contextlib
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 import jinja2
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
+from sqlalchemy.exc import OperationalError
 
 from outbound.domain.errors import OutboundError
 from outbound.services import releases, unsubscribe
@@ -18,6 +20,7 @@ from outbound.storage.database import Database
 _PAGES = Path(__file__).parent / "pages"
 _MAX_BODY = 64 * 1024
 _YEAR = 365 * 24 * 3600
+_RETRY = {"Retry-After": "60"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +35,10 @@ class Site:
 def create(site: Site) -> FastAPI:
     """The ASGI application. No safe method (GET, HEAD, OPTIONS) changes anything anywhere in it."""
     app = FastAPI(title="Outbound", docs_url=None, redoc_url=None, openapi_url=None)
+    pages = Pages()
     _add_headers(app)
-    _add_unsubscribe(app, site, Pages())
+    _add_unavailable(app, site, pages)
+    _add_unsubscribe(app, site, pages)
     _add_assets(app, site)
     _add_health(app, site)
     return app
@@ -68,11 +73,30 @@ class Pages:
             done=done,
         )
 
+    def unavailable(self, active: releases.Active, languages: list[str]) -> HTMLResponse:
+        """The record is busy: nothing has changed, and the reader knows."""
+        brand = active.ruleset.policy.brand
+        language = unsubscribe.choose_language(active, languages)
+        page = self.page("unavailable.html", 503, language=language, brand=brand.name, contact=brand.reply_to)
+        page.headers.update(_RETRY)
+        return page
+
     def unknown(self, active: releases.Active, languages: list[str]) -> HTMLResponse:
         """A token that is not ours: never a dead end, the page names an address to write to."""
         brand = active.ruleset.policy.brand
         language = unsubscribe.choose_language(active, languages)
         return self.page("unknown.html", 404, language=language, brand=brand.name, contact=brand.reply_to)
+
+
+def _add_unavailable(app: FastAPI, site: Site, pages: Pages) -> None:
+    @app.exception_handler(OperationalError)
+    def unavailable(request: Request, _error: Exception) -> Response:
+        """The record cannot be written now: say so, and when to come back; never claim that it is done."""
+        with contextlib.suppress(OperationalError):
+            active = releases.active(site.database)
+            if active is not None:
+                return pages.unavailable(active, _languages(request))
+        return Response(status_code=503, headers=_RETRY)
 
 
 def _add_unsubscribe(app: FastAPI, site: Site, pages: Pages) -> None:

@@ -196,6 +196,23 @@ def test_a_large_body_is_refused(site: Running) -> None:
     assert site.consents()[("newsletter", "email")] == "granted"
 
 
+def test_a_record_that_cannot_be_written_is_never_called_done(site: Running) -> None:
+    """Fault F37: another writer holds the lock for longer than we wait. The sender of the POST tries again."""
+    if not site.database.is_sqlite:
+        pytest.skip("one lock for all writers is SQLite's")
+    with site.database.write():  # holds the lock
+        # The site's connections wait a moment instead of half a minute.
+        sa.event.listen(
+            site.database.engine, "begin", lambda c: c.exec_driver_sql("PRAGMA busy_timeout = 50"), insert=True
+        )
+        status, headers, html = site.ask("POST", site.path(), ONE_CLICK, URLENCODED)
+    assert status == 503
+    assert headers["retry-after"] == "60"
+    assert "Fatto" not in html
+    assert "Done." not in html
+    assert site.consents()[("newsletter", "email")] == "granted"
+
+
 def test_health_and_readiness(site: Running) -> None:
     assert site.ask("GET", "/health")[0] == 200
     assert site.ask("GET", "/ready")[2] == '{"status":"ready"}'
