@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from outbound.domain.consent import Evidence
+from outbound.domain.consent import ConsentState, Evidence
+from outbound.domain.person import Person
 from outbound.services.links import LinkMaker, UnsubscribeLink
 from outbound.services.preferences import withdraw
 from outbound.services.releases import Active
@@ -13,13 +14,17 @@ from outbound.storage.database import Database
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What the page needs to ask the question: topic and brand in the reader's language."""
+    """What the page needs to ask the question: topic and brand in the reader's language.
+
+    ``withdrawn``: there is nothing left to ask, the topic is off on the link's channel already.
+    """
 
     link: UnsubscribeLink
     language: str
     topic_title: str
     brand_name: str
     contact: str
+    withdrawn: bool = False
 
 
 def offer(database: Database, active: Active, links: LinkMaker, token: str, *, languages: list[str]) -> Offer | None:
@@ -37,7 +42,19 @@ def offer(database: Database, active: Active, links: LinkMaker, token: str, *, l
     topic = active.ruleset.policy.topics.get(link.topic)
     title = topic.titles.get(language, link.topic) if topic else link.topic
     brand = active.ruleset.policy.brand
-    return Offer(link=link, language=language, topic_title=title, brand_name=brand.name, contact=brand.reply_to)
+    return Offer(
+        link=link,
+        language=language,
+        topic_title=title,
+        brand_name=brand.name,
+        contact=brand.reply_to,
+        withdrawn=person is not None and _withdrawn(person, link),
+    )
+
+
+def _withdrawn(person: Person, link: UnsubscribeLink) -> bool:
+    entry = person.consents.get((link.topic, link.channel)) or person.consents.get((link.topic, ""))
+    return entry is not None and entry.state is ConsentState.WITHDRAWN
 
 
 def choose_language(active: Active, wanted: list[str]) -> str:

@@ -104,7 +104,7 @@ def _add_unsubscribe(app: FastAPI, site: Site, pages: Pages) -> None:
     def show(token: str, request: Request) -> Response:
         active, languages = _active(site.database), _languages(request)
         offered = unsubscribe.offer(site.database, active, site.links, token, languages=languages)
-        return pages.unsubscribe(offered, done=False) if offered else pages.unknown(active, languages)
+        return pages.unsubscribe(offered, done=offered.withdrawn) if offered else pages.unknown(active, languages)
 
     @app.post("/u/{token}")
     def act(token: str, request: Request) -> Response:

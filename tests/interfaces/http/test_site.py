@@ -105,6 +105,13 @@ def test_one_click_withdraws_the_topic_before_the_answer(site: Running, body: by
     assert site.consents()[("offers", "email")] == "granted"
 
 
+def test_asking_again_after_the_withdrawal_says_that_it_is_done(site: Running) -> None:
+    site.ask("POST", site.path(), ONE_CLICK, URLENCODED)
+    html = site.ask("GET", site.path())[2]
+    assert "Fatto." in html
+    assert "<form" not in html
+
+
 def test_a_click_wins_over_a_consent_dated_later(site: Running) -> None:
     """The page must never say that it is done when it is not, whatever clock dated the consent."""
     later = NOW + timedelta(days=9)
