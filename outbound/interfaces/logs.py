@@ -28,7 +28,8 @@ def log_to_stderr() -> None:
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a tick that outlasts the next one is no event
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 class JsonLines(logging.Formatter):

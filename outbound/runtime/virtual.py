@@ -5,12 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
+
 from outbound.app import App
 from outbound.domain.errors import OutboundError
 from outbound.domain.message import Lane, MessageState
 from outbound.services import planning, releases
 from outbound.services.dispatch import Dispatcher, DispatchSettings
 from outbound.services.status import status
+
+log = structlog.get_logger("outbound.daemon")
 
 _LEASE_POLL = timedelta(seconds=0.5)
 _RECORDING = timedelta(seconds=2)
@@ -84,8 +88,10 @@ async def _after_a_crash(app: App, dispatcher: Dispatcher, now: datetime) -> Non
         return any(states.get(state.value, 0) for state in (MessageState.CLAIMED, MessageState.SENDING))
 
     await dispatcher.recover(now=now)
-    polls = int((DispatchSettings().lease + _RECORDING) / _LEASE_POLL)
-    for _ in range(polls):  # a daemon beside us holds some all the time: those are its own
+    patience = DispatchSettings().lease + _RECORDING  # a daemon beside us holds some all the time: those are its own
+    if await asyncio.to_thread(held):
+        log.warning("waiting for the leases of a process that died", seconds=patience.total_seconds())
+    for _ in range(int(patience / _LEASE_POLL)):
         if not await asyncio.to_thread(held):
             break
         await asyncio.sleep(_LEASE_POLL.total_seconds())
