@@ -14,7 +14,7 @@ from outbound.services.status import status
 from outbound.storage.database import Database
 
 _LOOK_EVERY = 0.5
-_QUIET_LOOKS = 5
+_QUIET_LOOKS = 4
 """So often in a row nothing may be left: the daemon has then had its turn, also where there was nothing to do."""
 _DRAIN_SECONDS = 60
 _TOLD_EVERY = 2.0

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +53,12 @@ def test_what_balances_has_no_problem_and_a_table_with_every_figure() -> None:
     assert rows["consent"] == ["3", "0", "3"]
     assert rows["by sms"] == ["0", "1", "1"]
     assert "accepted by the SMTP server                       3   = sent by email on the record 3" in text
+
+
+def test_the_page_shows_the_proof_line_by_line_as_it_is_printed() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "adventureworks.md").read_text(encoding="utf-8")
+    shown = page.partition("## The proof")[2].split("```")[1].strip("\n").splitlines()
+    assert [line[:34] for line in shown[:-2]] == [line[:34] for line in table(BALANCED)]
 
 
 @pytest.mark.parametrize(
