@@ -50,14 +50,13 @@ class App:
             settings=DispatchSettings(slice_size=self.settings.dispatch.slice),
         )
 
-    def message_links(self, message: Message, channel: ChannelName) -> Links:
-        """The links one message carries; the same message always has the same ones.
+    def message_links(self, message: Message, channel: ChannelName, *, declinable: bool) -> Links:
+        """The links one message carries; the same arguments always have the same ones.
 
         Who can say no to the topic gets the link to do so; a receipt or a parcel notice has none.
         """
-        policy = releases.by_id(self.database, message.release).ruleset.policy
         unsubscribe = ""
-        if policy.topics[message.topic].declinable:
+        if declinable:
             unsubscribe = self.links.unsubscribe(
                 customer_id=message.customer_id, topic=message.topic, channel=channel.value, message_id=message.id
             )

@@ -4,7 +4,7 @@ Every function here is called inside the transaction of ``outbox_claims.lock_cla
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -48,6 +48,8 @@ class Begin:
     language: str
     moved_on: str = ""
     """Why the leg before this one was left, when the gate itself opens this leg."""
+    context: Mapping[str, Any] | None = None
+    """What the message keeps for its template from now on; None: what it has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +162,9 @@ def begin(connection: Connection, begins: Sequence[Begin], *, now: datetime) -> 
             for b in begins
         ],
     )
+    contexts = [{"b_id": b.message_id, "b_context": b.context} for b in begins if b.context is not None]
+    if contexts:
+        connection.execute(_keep_context(), contexts)
 
 
 def hold(connection: Connection, holds: Sequence[Held], *, now: datetime) -> None:
@@ -241,6 +246,11 @@ def _to_sending() -> sa.Update:
         detail="",
         updated_at=sa.bindparam("b_now"),
     )
+
+
+@cache
+def _keep_context() -> sa.Update:
+    return message.update().where(message.c.id == sa.bindparam("b_id")).values(context=sa.bindparam("b_context"))
 
 
 @cache

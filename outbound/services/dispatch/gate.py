@@ -6,8 +6,9 @@ not send.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import structlog
 from sqlalchemy.engine import Connection
@@ -30,6 +31,7 @@ from outbound.services.dispatch.kit import Kit, Slice
 from outbound.services.dispatch.parcels import Passed, domain_of
 from outbound.services.dispatch.points import hit
 from outbound.services.dispatch.screening import RECHECK, Case, Go, Screened, Stop, Wait, screen
+from outbound.services.dispatch.words import needs_planned, settle
 from outbound.services.releases import Active
 from outbound.storage import customers, events, outbox_claims, outbox_gate, people
 from outbound.storage.outbox_gate import Begin, Held, Past, Stopped
@@ -81,7 +83,7 @@ async def _alone(slice_: Slice, kit: Kit, releases: "_Releases", message: Messag
 
 @dataclass(frozen=True, slots=True)
 class _Releases:
-    """The active release, and by id every release that a message of the chunk was first rendered with."""
+    """The active release, and by id every other one that words a message of the chunk."""
 
     active: Active
     by_id: Mapping[str, Active]
@@ -90,7 +92,8 @@ class _Releases:
 def _releases(kit: Kit, active: Active, chunk: Sequence[Message]) -> _Releases:
     """Compile before the transaction. A release that cannot be read fails the gates of its own messages only."""
     found = {active.id: active}
-    for release_id in {m.release for m in chunk if m.message_id and m.release != active.id}:
+    others = (m for m in chunk if m.release != active.id)
+    for release_id in {m.release for m in others if m.message_id or needs_planned(m, active, m.channels)}:
         try:
             found[release_id] = kit.load_release(release_id)
         except OutboundError as error:
@@ -157,8 +160,6 @@ class _Gate:
                 self._go(message, person, answer, tuple(one.channel for one in case.past.legs if one.n < answer.leg))
 
     def _go(self, message: Message, person: Person, go: Go, tried: tuple[ChannelName, ...]) -> None:
-        first = not message.message_id
-        release = self._active if first else self._releases[message.release]
         adapter = self._kit.adapters[go.channel]
         breaker = self._kit.breakers[adapter.name]
         probe = breaker.open
@@ -168,6 +169,7 @@ class _Gate:
         if probe:
             self._slice.probes.append(breaker)
         policy = self._active.ruleset.policy
+        release, context = self._words(message, person, go.channel)
         begin = Begin(
             message_id=message.id,
             attempt_id=f"{message.id}.{message.lease_token}",  # one lease, one attempt
@@ -185,11 +187,12 @@ class _Gate:
                 message.template, go.channel, message.language or person.customer.preference.language
             ),
             moved_on=go.moved_on,
+            context=context,
         )
         self._begins.append(begin)
         self._passed.append(
             Passed(
-                message=message,
+                message=message if context is None else replace(message, context=context),
                 begin=begin,
                 customer=person.customer,
                 release=release,
@@ -199,6 +202,13 @@ class _Gate:
                 tried=tried,
             )
         )
+
+    def _words(self, message: Message, person: Person, channel: ChannelName) -> tuple[Active, Mapping[str, Any] | None]:
+        """The release that words the message, and the context to keep instead of the row's (None: the row's)."""
+        if message.message_id:
+            return self._releases[message.release], None
+        planned = self._releases.get(message.release)
+        return settle(message, person.customer, channel, active=self._active, planned=planned)
 
     def _load_history(self, connection: Connection, messages: Sequence[Message]) -> None:
         """The past events that ``who`` of the held messages looks at."""

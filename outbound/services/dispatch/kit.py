@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from outbound.channels.base import Adapter
 from outbound.domain.customer import ChannelName
@@ -19,8 +20,16 @@ from outbound.services.dispatch.report import Tally
 from outbound.services.dispatch.writer import Writer
 from outbound.services.releases import Active
 
-LinkBuilder = Callable[[Message, ChannelName], Links]
-"""The links of one message. The same arguments must give the same links for ever: the bytes are compared."""
+
+class LinkBuilder(Protocol):
+    """The links of one message. The same arguments must give the same links for ever: the bytes are compared.
+
+    ``declinable``: its topic, as the release that words the message has it, is one people can say no to.
+    """
+
+    def __call__(self, message: Message, channel: ChannelName, *, declinable: bool) -> Links:
+        """The links of ``message`` on ``channel``."""
+        ...
 
 
 def worker_name() -> str:

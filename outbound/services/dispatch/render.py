@@ -46,9 +46,9 @@ def _render_safely(kit: Kit, passed: Passed) -> Ready | Answered:
 
 def _render(kit: Kit, passed: Passed) -> Ready | Answered:
     message, begin = passed.message, passed.begin
-    topic = passed.policy.topics[message.topic]
+    topic = passed.release.ruleset.policy.topics[message.topic]  # not today's: a retry must be the same bytes
     message_class = topic.message_class
-    links: Links = kit.links(message, begin.channel)
+    links: Links = kit.links(message, begin.channel, declinable=topic.declinable)
     rendered = passed.release.templates.render(
         message.template,
         begin.channel,

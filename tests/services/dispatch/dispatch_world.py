@@ -94,6 +94,15 @@ class PlainTemplates:
     def language(self, _name: str, _channel: ChannelName, wanted: str | None) -> str:
         return wanted or "en"
 
+    def has(self, _name: str, _channel: ChannelName) -> bool:
+        return True
+
+    def declared(self, _name: str) -> dict[str, frozenset[str]]:
+        return {}
+
+    def snapshot(self, _name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {root: value for root, value in values.items() if root != "customer"}
+
     def render(
         self,
         name: str,
@@ -126,9 +135,10 @@ def release(id_: str = "r1", word: str = "Hello", rules: Ruleset | None = None) 
     return Active(id=id_, ruleset=rules or ruleset(), templates=cast("Templates", PlainTemplates(word)))
 
 
-def links(message: Message, channel: ChannelName) -> Links:
+def links(message: Message, channel: ChannelName, *, declinable: bool) -> Links:
     """Links that name their message."""
-    return Links(unsubscribe=f"https://shop.example/u/{message.id}-{channel}", preferences="", assets="")
+    unsubscribe = f"https://shop.example/u/{message.id}-{channel}" if declinable else ""
+    return Links(unsubscribe=unsubscribe, preferences="", assets="")
 
 
 @dataclass(kw_only=True)
