@@ -55,8 +55,7 @@ def register(app: typer.Typer) -> None:
         if dry_run:
             typer.echo(f"{name} would be recorded.")
         else:
-            typer.echo(
-                f"{recorded.name} {recorded.id} {'recorded' if new else 'was recorded before: nothing changed'}."
-            )
+            label = recorded.id if event_id else f"{recorded.name} {recorded.id}"
+            typer.echo(f"{label} {'recorded' if new else 'was recorded before: nothing changed'}.")
         if not known:
             typer.echo(f"! there is no customer {customer!r} yet", err=True)
