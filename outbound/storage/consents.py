@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
 from outbound.domain.consent import ConsentEvent, ConsentState, Evidence
 from outbound.domain.customer import ChannelName
 from outbound.storage.sets import insert_into
+from outbound.storage.standing import EVERY_CHANNEL, Standing, Word, hear
 from outbound.storage.tables import consent, consent_event
 
 
@@ -17,32 +18,41 @@ def record(connection: Connection, event: ConsentEvent) -> bool:
     """Append what a person said and bring the projection up to date; call it inside ``database.write()``.
 
     Said of every channel, it also holds for each channel the person had spoken about before. Repeating what
-    stands changes nothing and returns False. What was said before the newest word on record goes into the
-    ledger only.
+    stands returns False; a repeated withdrawal only counts from its newest time on. What was said before
+    the newest word on record goes into the ledger only.
     """
-    current = _current(connection, event.customer_id, event.topic)
-    channel = event.channel.value if event.channel else ""
-    targets = {channel} if channel else {"", *current}
-    overtaken = {c for c in targets if c in current and current[c].at > event.at}
-    stale = {c for c in targets - overtaken if c not in current or _differs(current[c], event)}
-    if not stale and not overtaken:
-        return False
-    connection.execute(sa.insert(consent_event).values(**ledger_row(event)))
+    word = Word(state=event.state, address=event.address, at=event.at, event_id=event.id)
+    heard = hear(of_topic(connection, event.customer_id, event.topic), _channel(event), word)
+    if heard.changes or heard.overtaken:
+        connection.execute(sa.insert(consent_event).values(**ledger_row(event)))
+    write(connection, event.customer_id, event.topic, {**heard.renewed, **heard.changes})
+    return bool(heard.changes) or heard.overtaken
+
+
+def of_topic(connection: Connection, customer_id: str, topic: str) -> dict[str, Word]:
+    """What stands about ``topic``, by channel."""
+    query = sa.select(consent).where(consent.c.customer_id == customer_id, consent.c.topic == topic)
+    return {
+        row.channel: Word(state=ConsentState(row.state), address=row.address, at=row.at, event_id=row.event_id)
+        for row in connection.execute(query)
+    }
+
+
+def write(connection: Connection, customer_id: str, topic: str, words: Standing) -> None:
+    """Let ``words`` stand on their channels."""
     statement = insert_into(connection, consent)
     statement = statement.on_conflict_do_update(
         index_elements=["customer_id", "topic", "channel"],
         set_={name: statement.excluded[name] for name in ("state", "address", "at", "event_id")},
-        where=consent.c.at <= statement.excluded.at,
     )
-    for name in sorted(stale):
-        row = {"customer_id": event.customer_id, "topic": event.topic, "channel": name, "state": event.state.value}
-        connection.execute(statement, row | {"address": event.address, "at": event.at, "event_id": event.id})
-    return True
+    for channel, word in sorted(words.items()):
+        row = {"customer_id": customer_id, "topic": topic, "channel": channel, "state": word.state.value}
+        connection.execute(statement, row | {"address": word.address, "at": word.at, "event_id": word.event_id})
 
 
 def newest_word(connection: Connection, customer_id: str, topic: str) -> datetime | None:
     """When the newest word on record about ``topic`` was said, on any channel."""
-    return max((row.at for row in _current(connection, customer_id, topic).values()), default=None)
+    return max((word.at for word in of_topic(connection, customer_id, topic).values()), default=None)
 
 
 def ledger_row(event: ConsentEvent) -> dict[str, Any]:
@@ -51,7 +61,7 @@ def ledger_row(event: ConsentEvent) -> dict[str, Any]:
         "id": event.id,
         "customer_id": event.customer_id,
         "topic": event.topic,
-        "channel": event.channel.value if event.channel else "",
+        "channel": _channel(event),
         "state": event.state.value,
         "address": event.address,
         "at": event.at,
@@ -66,17 +76,8 @@ def ledger(connection: Connection, customer_id: str) -> tuple[ConsentEvent, ...]
     return tuple(_event(row) for row in connection.execute(query.order_by(consent_event.c.at, consent_event.c.id)))
 
 
-def _current(connection: Connection, customer_id: str, topic: str) -> dict[str, Row[Any]]:
-    query = sa.select(consent).where(consent.c.customer_id == customer_id, consent.c.topic == topic)
-    if connection.dialect.name != "sqlite":
-        query = query.with_for_update()
-    return {row.channel: row for row in connection.execute(query)}
-
-
-def _differs(row: Row[Any], event: ConsentEvent) -> bool:
-    if row.state != event.state.value:
-        return True
-    return event.state is ConsentState.GRANTED and event.address is not None and row.address != event.address
+def _channel(event: ConsentEvent) -> str:
+    return event.channel.value if event.channel else EVERY_CHANNEL
 
 
 def _event(row: Any) -> ConsentEvent:

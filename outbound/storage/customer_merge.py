@@ -8,8 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from outbound.domain.message import MessageState
+from outbound.storage import consents
 from outbound.storage.customers import COLUMNS, Change, write_history
 from outbound.storage.people import attributes_of
+from outbound.storage.standing import join
 from outbound.storage.tables import address, consent, consent_event, customer, decision, event, leg, message
 
 _PENDING: Final = (MessageState.SCHEDULED.value, MessageState.READY.value, MessageState.CLAIMED.value)
@@ -38,8 +40,8 @@ def merge(connection: Connection, loser: str, winner: str, *, now: datetime, sou
     """Move everything of ``loser`` to ``winner``; call it inside ``database.write()``.
 
     What the winner has, stays. Of two messages or decisions with the same key the one that was handed over
-    stays, else the older; the other keeps the loser's id, and if it still waits it is cancelled. Of two words
-    on one topic and channel a withdrawal stays, else the newer. The loser's row keeps ``merged_into`` and
+    stays, else the older; the other keeps the loser's id, and if it still waits it is cancelled. On each channel
+    of a topic a withdrawal of either stays (``standing.join``). The loser's row keeps ``merged_into`` and
     nothing else; what it held is in the history.
     """
     if connection.dialect.name != "sqlite":
@@ -52,7 +54,7 @@ def merge(connection: Connection, loser: str, winner: str, *, now: datetime, sou
     connection.execute(sa.update(leg).where(leg.c.message_id.in_(moved)).values(customer_id=winner))
     decisions = _move_unless_taken(connection, decision, loser, winner, ("rule", "once", "step"))
     events = _move(connection, event, loser, winner)
-    consents = _move(connection, consent_event, loser, winner)
+    words = _move(connection, consent_event, loser, winner)
     _merge_projection(connection, loser, winner)
     addresses = _move_addresses(connection, loser, winner, now)
     filled = _fill(connection, loser, winner, now=now, source=source)
@@ -63,7 +65,7 @@ def merge(connection: Connection, loser: str, winner: str, *, now: datetime, sou
         messages=messages,
         decisions=decisions,
         events=events,
-        consents=consents,
+        consents=words,
         addresses=addresses,
         filled=filled,
         cancelled=cancelled,
@@ -139,22 +141,11 @@ def _move(connection: Connection, table: sa.Table, loser: str, winner: str) -> i
 
 
 def _merge_projection(connection: Connection, loser: str, winner: str) -> None:
-    rows = connection.execute(sa.select(consent).where(consent.c.customer_id == loser)).mappings().all()
-    for row in rows:
-        key = (consent.c.customer_id == winner, consent.c.topic == row["topic"], consent.c.channel == row["channel"])
-        mine = connection.execute(sa.select(consent).where(*key)).mappings().first()
-        if mine is None:
-            connection.execute(sa.insert(consent).values({**row, "customer_id": winner}))
-        elif _outweighs(row, mine):
-            values = {name: row[name] for name in ("state", "address", "at", "event_id")}
-            connection.execute(sa.update(consent).where(*key).values(values))
+    topics = sa.select(consent.c.topic).where(consent.c.customer_id == loser).distinct()
+    for topic in connection.execute(topics.order_by(consent.c.topic)).scalars().all():
+        joined = join(consents.of_topic(connection, winner, topic), consents.of_topic(connection, loser, topic))
+        consents.write(connection, winner, topic, joined)
     connection.execute(sa.delete(consent).where(consent.c.customer_id == loser))
-
-
-def _outweighs(one: Any, other: Any) -> bool:
-    if one["state"] != other["state"]:
-        return bool(one["state"] == "withdrawn")
-    return bool(one["at"] > other["at"])
 
 
 def _move_addresses(connection: Connection, loser: str, winner: str, now: datetime) -> tuple[str, ...]:

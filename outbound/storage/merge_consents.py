@@ -41,6 +41,7 @@ def merge(connection: Connection, *, now: datetime, remark: Remark) -> Counter[s
         f"UPDATE stage_consent SET address = ({address} AND a.channel = stage_consent.channel) WHERE confirmed = 1"
     )
     _refuse(connection, "confirmed = 1 AND address IS NULL", "no address that the consent could belong to", remark)
+    _renew(connection)
     counts["unchanged"] = _delete(connection, _unchanged(connection))
     known, counts["older"] = _keep_older(connection, now)
     counts["unchanged"] += known
@@ -64,6 +65,15 @@ def _reduce(connection: Connection) -> None:
         " AND b.state = 'withdrawn'"
     )
     _delete(connection, f"state = 'granted' AND EXISTS (SELECT 1 FROM stage_consent b WHERE {everywhere})")
+
+
+def _renew(connection: Connection) -> None:
+    """A withdrawal said again counts from its newest time: an older yes that arrives later does not reverse it."""
+    connection.exec_driver_sql(
+        "UPDATE consent SET at = s.at FROM stage_consent s WHERE s.state = 'withdrawn' AND consent.state = 'withdrawn'"
+        " AND consent.customer_id = s.customer_id AND consent.topic = s.topic AND consent.channel = s.channel"
+        " AND consent.at < s.at"
+    )
 
 
 def _unchanged(connection: Connection) -> str:
@@ -100,7 +110,8 @@ def _append(connection: Connection, now: datetime) -> None:
         "INSERT INTO consent (customer_id, topic, channel, state, address, at, event_id)"
         " SELECT customer_id, topic, channel, state, address, at, id FROM stage_consent WHERE true"
         " ON CONFLICT (customer_id, topic, channel) DO UPDATE SET state = excluded.state,"
-        " address = excluded.address, at = excluded.at, event_id = excluded.event_id"
+        " address = excluded.address, event_id = excluded.event_id,"
+        " at = CASE WHEN excluded.at > consent.at THEN excluded.at ELSE consent.at END"
     )
     connection.exec_driver_sql(
         "UPDATE consent SET state = 'withdrawn', address = NULL, at = s.at, event_id = s.id FROM stage_consent s"
