@@ -50,7 +50,10 @@ class Equation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
-    """One slot of a rule over its audience, and what became of it. ``planned_at`` None: planning has not ended."""
+    """One slot of a rule over its audience, and what became of it.
+
+    ``planned_at`` is when candidates were last added; None: there are none yet.
+    """
 
     id: str
     rule: str
@@ -67,7 +70,7 @@ def run_report(connection: Connection, run_id: str, *, now: datetime) -> RunRepo
     """The report of one run. Raises OutboundError ``run.unknown``."""
     row = outbox_counts.run_row(connection, run_id)
     if row is None:
-        raise OutboundError("run.unknown", f"there is no run {run_id}", "see `outbound status` for the latest runs")
+        raise OutboundError("run.unknown", f"there is no run {run_id}", "`outbound report` lists the runs")
     return RunReport(**row, equation=equation(connection, run_id, now=now))
 
 

@@ -67,6 +67,8 @@ def find_run(connection: Connection, *, rule: str, slot: str) -> str | None:
 
 def add_counts(connection: Connection, run_id: str, *, candidates: int, skipped: int, now: datetime) -> None:
     """Add one range to a run. In the transaction that inserts its decisions, so that both or neither exist."""
+    if not candidates:
+        return  # planned again: nothing new, and the run keeps its date
     run = tables.run
     connection.execute(
         run.update()

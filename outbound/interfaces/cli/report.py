@@ -73,8 +73,8 @@ def _print_runs(reports: "Sequence[RunReport]") -> None:
         sent = sums.states.get("sent", 0)
         other = sums.messages - sent - waiting
         name = f"{one.rule}/{one.slot}"
-        rows.append((name, one.id[:13], sums.candidates, sums.skipped, sums.messages, sent, waiting, other))
-    print_rows(("run", "id", "planned", "skipped", "messages", "sent", "waiting", "other"), rows)
+        rows.append((name, sums.candidates, sums.skipped, sums.messages, sent, waiting, other))
+    print_rows(("run", "planned", "skipped", "messages", "sent", "waiting", "other"), rows)
     typer.echo("")
 
 
