@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from outbound.domain.message import MessageState
-from outbound.storage import consents
+from outbound.storage import consents, locks
 from outbound.storage.customers import COLUMNS, Change, write_history
 from outbound.storage.people import attributes_of
 from outbound.storage.standing import join
@@ -44,9 +44,9 @@ def merge(connection: Connection, loser: str, winner: str, *, now: datetime, sou
     of a topic a withdrawal of either stays (``standing.join``). The loser's row keeps ``merged_into`` and
     nothing else; what it held is in the history.
     """
-    if connection.dialect.name != "sqlite":
-        both = sa.select(customer.c.id).where(customer.c.id.in_([loser, winner])).order_by(customer.c.id)
-        connection.execute(both.with_for_update()).all()
+    followers = sa.select(customer.c.id).where(customer.c.merged_into == loser)
+    locks.customers(connection, [loser, winner, *connection.execute(followers).scalars()])
+    locks.messages_of(connection, [loser, winner])
     cancelled = _same_key_messages(connection, loser, winner, now)
     _same_key_decisions(connection, loser, winner)
     messages = _move_unless_taken(connection, message, loser, winner, ("rule", "once", "step"))

@@ -16,6 +16,15 @@ _DATES: Final = frozenset({"pause_from", "pause_to"})
 _CHUNK: Final = 5_000
 _STREAM: Final = {"yield_per": 1_000}
 
+# A staged consent ``s`` that may change what stands. The address is the stored one: of whom it changes is in
+# stage_change anyway.
+_NEW_WORD: Final = (
+    " WHERE NOT EXISTS (SELECT 1 FROM consent c WHERE c.customer_id = s.customer_id AND c.topic = s.topic"
+    " AND c.channel = s.channel AND c.state = s.state AND (s.state = 'withdrawn' AND c.at >= s.at"
+    " OR s.state = 'granted' AND (s.confirmed = 0 OR EXISTS (SELECT 1 FROM address a"
+    " WHERE a.customer_id = s.customer_id AND a.channel = s.channel AND a.value = c.address))))"
+)
+
 ZoneSource = Callable[[str | None, str | None, str | None], str]
 """timezone, country, phone → what the send zone is worked out from (``engine.timing.zones.zone_source``)."""
 
@@ -66,6 +75,7 @@ def merge(
         if channel in columns:
             sql.run(sql.address_changes(channel, name))
     _index(connection, "stage_change", "customer_id")
+    sql.lock()
     total = sql.count("SELECT count(*) FROM stage_customer")
     known = "EXISTS (SELECT 1 FROM customer c WHERE c.id = s.id)"
     new = sql.count(f"SELECT count(*) FROM stage_customer s WHERE NOT {known}")
@@ -87,11 +97,20 @@ def merge(
     sql.run(
         "INSERT INTO suppression (channel, scope, hash, reason, at)"
         " SELECT r.channel, b.scope, r.new, b.reason, b.at FROM stage_rehash r"
-        " JOIN suppression b ON b.hash = r.old AND b.channel = r.channel WHERE true"
+        " JOIN suppression b ON b.hash = r.old AND b.channel = r.channel WHERE true ORDER BY r.new, b.scope"
         " ON CONFLICT (channel, scope, hash) DO NOTHING"
     )
     _refresh_zones(connection, zone_source)
     return Merged(new=new, changed=changed, unchanged=total - new - changed)
+
+
+def _state(channel: str) -> str:
+    return "COALESCE(s.sms_state, 'ok')" if channel == "sms" else "'ok'"
+
+
+def _moved(channel: str) -> str:
+    """The staged address ``s`` is another than the stored one ``a``, or known by another hash, or in another state."""
+    return f"(a.value <> s.{channel} OR a.hash <> s.{channel}_hash OR a.state <> {_state(channel)})"
 
 
 class _Dialect:
@@ -103,6 +122,27 @@ class _Dialect:
 
     def run(self, statement: str, **values: object) -> None:
         self._connection.execute(sa.text(statement), values)
+
+    def lock(self) -> None:
+        """Lock every customer of whom anything will change, in the order of ``storage.locks``."""
+        if self._sqlite:
+            return
+        self._connection.exec_driver_sql("ANALYZE stage_change")
+        rewritten = [
+            f"SELECT s.id FROM stage_customer s JOIN address a ON a.customer_id = s.id AND a.channel = '{channel}'"
+            f" WHERE s.{channel} <> '' AND {_moved(channel)}"
+            for channel in ("email", "sms")
+        ]
+        changed = " UNION ALL ".join(
+            [
+                "SELECT customer_id FROM stage_change",
+                *rewritten,
+                f"SELECT s.customer_id FROM stage_consent s{_NEW_WORD}",
+            ]
+        )
+        self._connection.exec_driver_sql(
+            f"SELECT count(*) FROM (SELECT id FROM customer WHERE id IN ({changed}) ORDER BY id FOR UPDATE) locked"
+        )
 
     def count(self, statement: str) -> int:
         number: int = self._connection.exec_driver_sql(statement).scalar_one()
@@ -172,15 +212,14 @@ class _Dialect:
         )
 
     def upsert_addresses(self, channel: str) -> str:
-        state = "COALESCE(s.sms_state, 'ok')" if channel == "sms" else "'ok'"
+        # What stands already is left out: ON CONFLICT would lock it.
         return (
             "INSERT INTO address (customer_id, channel, value, hash, state, updated_at)"
-            f" SELECT s.id, '{channel}', s.{channel}, s.{channel}_hash, {state}, :at FROM stage_customer s"
-            f" WHERE s.{channel} <> ''"
+            f" SELECT s.id, '{channel}', s.{channel}, s.{channel}_hash, {_state(channel)}, :at FROM stage_customer s"
+            f" LEFT JOIN address a ON a.customer_id = s.id AND a.channel = '{channel}'"
+            f" WHERE s.{channel} <> '' AND (a.value IS NULL OR {_moved(channel)})"
             " ON CONFLICT (customer_id, channel) DO UPDATE SET value = excluded.value, hash = excluded.hash,"
             " state = excluded.state, updated_at = excluded.updated_at"
-            " WHERE address.value <> excluded.value OR address.hash <> excluded.hash"
-            " OR address.state <> excluded.state"
         )
 
     def _changes(self, attribute: str, *, old: str, new: str, source: str) -> str:

@@ -4,15 +4,17 @@ Leases live in the database's clock and are fenced by ``lease_token``, which onl
 slept through its lease can still write, but nothing it writes matches (fault F04).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from outbound.domain.customer import ChannelName
 from outbound.domain.message import Lane, Message, MessageState
 from outbound.domain.outcome import OutcomeKind, Phase
+from outbound.storage import locks
 from outbound.storage.outbox import as_message, message_columns, move, state_is
 from outbound.storage.outbox_results import resend_after_unknown
 from outbound.storage.sets import among, chunks
@@ -40,10 +42,12 @@ def claim(
     lease_until: datetime,
     now: datetime,
     keys: tuple[str, str] | None = None,
+    without: Sequence[ChannelName] = (),
 ) -> list[Message]:
     """Take up to ``limit`` ready and due messages of ``lane``, the most urgent first, under a new lease token.
 
-    ``keys`` limits the claim to customer ids from the first (included) to the second (excluded).
+    ``keys`` limits the claim to customer ids from the first (included) to the second (excluded). Messages that
+    would begin on one of the channels ``without`` are left alone.
     ``lease_until`` is in the database's clock. Rows another worker is claiming are passed over (F05).
     """
     due = (
@@ -54,6 +58,9 @@ def claim(
     )
     if keys is not None:
         due = due.where(message.c.customer_id >= keys[0], message.c.customer_id < keys[1])
+    for channel in without:
+        begins = sa.or_(message.c.channels == channel.value, message.c.channels.startswith(f"{channel.value},"))
+        due = due.where(sa.not_(sa.and_(begins, message.c.leg == 1)))
     if connection.dialect.name == "postgresql":
         # A CTE that locks is computed once; a plain subquery may run again and claim past the limit.
         locked = due.with_for_update(skip_locked=True).cte("due")
@@ -86,7 +93,11 @@ def renew(connection: Connection, tokens: Mapping[str, int], *, lease_until: dat
 
 
 def lock_claimed(connection: Connection, tokens: Mapping[str, int]) -> frozenset[str]:
-    """Which of the claimed messages (id to token) are still ours; they stay locked to the end of the transaction."""
+    """Which of the claimed messages (id to token) are still ours.
+
+    They and their customers stay locked to the end of the transaction, in the order of ``storage.locks``.
+    """
+    locks.of_messages(connection, tokens)
     query = (
         sa.select(message.c.id, message.c.lease_token)
         .where(among(connection, message.c.id, list(tokens)), state_is(S.CLAIMED))

@@ -21,6 +21,7 @@ from outbound.domain.customer import (
     Scalar,
 )
 from outbound.domain.person import ConsentEntry, Person
+from outbound.storage import locks
 from outbound.storage.sets import among, chunks
 from outbound.storage.tables import address, consent, consent_event, customer, suppression
 
@@ -38,16 +39,18 @@ def load_people(connection: Connection, ids: Sequence[str], *, for_update: bool 
     """The people among ``ids`` that exist, by id: profile, addresses, consents and suppressions.
 
     Merged customers are not there: resolve their id first (``storage.customers.survivors``). With
-    ``for_update`` their rows stay locked to the end of the transaction (PostgreSQL; on SQLite the writer
-    is alone anyway), always in the order of their ids so that two loaders never wait for each other.
+    ``for_update`` their rows stay locked to the end of the transaction (``storage.locks``), and what they say
+    was read after that.
     """
+    if for_update:
+        locks.customers(connection, ids)
     found: dict[str, Person] = {}
     for some in chunks(list(dict.fromkeys(ids))):
-        _load(connection, some, found, for_update=for_update)
+        _load(connection, some, found)
     return found
 
 
-def _load(connection: Connection, ids: Sequence[str], found: dict[str, Person], *, for_update: bool) -> None:
+def _load(connection: Connection, ids: Sequence[str], found: dict[str, Person]) -> None:
     query = sa.select(
         customer.c.id,
         customer.c.country,
@@ -62,8 +65,6 @@ def _load(connection: Connection, ids: Sequence[str], found: dict[str, Person], 
         customer.c.updated_at,
         _ATTRIBUTES,
     ).where(among(connection, customer.c.id, ids), customer.c.merged_into.is_(None))
-    if for_update:
-        query = query.order_by(customer.c.id).with_for_update()
     rows = connection.execute(query).all()
     addresses = _addresses(connection, ids)
     consents = _consents(connection, ids)
