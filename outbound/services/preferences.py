@@ -10,7 +10,7 @@ from outbound.domain.errors import OutboundError
 from outbound.domain.ids import new_id
 from outbound.domain.keyring import Keyring
 from outbound.engine.timing.zones import zone_source
-from outbound.storage import consents, customers, people, suppressions
+from outbound.storage import consents, customers, locks, people, suppressions
 from outbound.storage.database import Database
 
 
@@ -92,6 +92,7 @@ def set_preferences(
         "pause_to": pause.end if pause else None,
     }
     with database.write() as connection:
+        locks.customers(connection, [customer_id])
         identity = require(connection, customer_id)
         update = customers.Update(customer_id=identity, columns=columns)
         changes = customers.apply(connection, update, source=source, now=now)
@@ -141,6 +142,7 @@ def _say(
     address: str | None,
 ) -> bool:
     with database.write() as connection:
+        locks.customers(connection, [customer_id])
         survivor = customers.survivors(connection, [customer_id]).get(customer_id, customer_id)
         if at is None:
             # Said now: the newest word, whatever clock dated the words before it.

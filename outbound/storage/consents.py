@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from outbound.domain.consent import ConsentEvent, ConsentState, Evidence
 from outbound.domain.customer import ChannelName
+from outbound.storage import locks
 from outbound.storage.sets import insert_into
 from outbound.storage.standing import EVERY_CHANNEL, Standing, Word, hear
 from outbound.storage.tables import consent, consent_event
@@ -19,8 +20,9 @@ def record(connection: Connection, event: ConsentEvent) -> bool:
 
     Said of every channel, it also holds for each channel the person had spoken about before. Repeating what
     stands returns False; a repeated withdrawal only counts from its newest time on. What was said before
-    the newest word on record goes into the ledger only.
+    the newest word on record goes into the ledger only. Locks the customer.
     """
+    locks.customers(connection, [event.customer_id])
     word = Word(state=event.state, address=event.address, at=event.at, event_id=event.id)
     heard = hear(of_topic(connection, event.customer_id, event.topic), _channel(event), word)
     if heard.changes or heard.overtaken:

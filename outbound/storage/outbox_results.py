@@ -90,6 +90,9 @@ def record(connection: Connection, results: Sequence[Result], *, now: datetime) 
     """Write a group of results: the attempts always, the messages where the lease is still ours."""
     if not results:
         return Recorded()
+    blocks = [block for r in results for block in r.suppress]
+    if blocks:
+        suppressions.add(connection, blocks)  # first, because it locks customers: see storage.locks
     dialect = connection.dialect.name
     live = frozenset(connection.execute(_live(dialect), bind_ids(dialect, (r.attempt_id for r in results))).scalars())
     _write_attempts(connection, results, now=now)
@@ -101,9 +104,6 @@ def record(connection: Connection, results: Sequence[Result], *, now: datetime) 
     ]
     if references:
         connection.execute(_refer(), references)
-    blocks = [block for r in results for block in r.suppress]
-    if blocks:
-        suppressions.add(connection, blocks)
     return Recorded(late=frozenset(r.attempt_id for r in late), proved=_prove(connection, late, now=now))
 
 

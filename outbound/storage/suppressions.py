@@ -7,15 +7,24 @@ from sqlalchemy.engine import Connection
 
 from outbound.domain.consent import Suppression
 from outbound.domain.customer import ChannelName
+from outbound.storage import locks
 from outbound.storage.bulk import insert_ignore, instant_writer
 from outbound.storage.sets import among
-from outbound.storage.tables import suppression
+from outbound.storage.tables import address, suppression
 
 
 def add(connection: Connection, blocks: Sequence[Suppression]) -> int:
-    """Record blocks; one that stands already keeps its first reason and time. Returns how many were new."""
+    """Record blocks; one that stands already keeps its first reason and time. Returns how many were new.
+
+    Locks the customers who have the addresses.
+    """
+    hashes = [b.address_hash for b in blocks]
+    if connection.dialect.name != "sqlite":
+        owners = sa.select(address.c.customer_id).where(among(connection, address.c.hash, hashes))
+        locks.customers(connection, connection.execute(owners).scalars().all())
     instant = instant_writer(connection)
     rows = [(b.channel.value, b.scope, b.address_hash, b.reason, instant(b.at)) for b in blocks]
+    rows.sort(key=lambda row: row[:3])
     return insert_ignore(connection, suppression, ("channel", "scope", "hash", "reason", "at"), rows)
 
 
