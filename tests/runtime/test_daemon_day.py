@@ -81,7 +81,7 @@ def test_a_failing_database_is_logged_without_values_and_outlived(
             connection.exec_driver_sql("ALTER TABLE decision_away RENAME TO decision")
         assert daemon.event("works again")["stage"] == "plan"
         until(smtp.accepted, "the receipt", seconds=30)
-        assert daemon.stop() == 0
+        assert daemon.stop() == 0, daemon.err
     assert sum(line["event"] == "failed" for line in daemon.lines()) == 1, "a failure that lasts is said once a minute"
 
 
@@ -117,7 +117,7 @@ def test_the_safety_guard_refuses_on_the_record_and_redirects(
         warned = [daemon.event("the safety guard refuses every message")["channel"]]
         shop.run("send", "letter", "--key", "one", "--customer", "ada", "--wait")
         warned += [line["channel"] for line in daemon.lines()[2:] if "refuses" in line["event"]]
-        assert daemon.stop() == 0
+        assert daemon.stop() == 0, daemon.err
     assert warned == ["email", "sms"]
     assert smtp.accepted() == []
     assert "letter by email: failed (provider.rejected_policy guard)" in shop.run("customer", "show", "ada").out

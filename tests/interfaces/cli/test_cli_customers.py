@@ -101,8 +101,8 @@ def test_two_records_become_one_after_a_rehearsal(shop: Shop) -> None:
 
 def test_an_event_counts_once_per_id(shop: Shop) -> None:
     words = ("event", "order.placed", "ada", "--data", "order_id=A1", "--data", "total=12.5", "--id", "e1")
-    assert shop.run(*words).out == "order.placed e1 recorded.\n"
-    assert shop.run(*words).out == "order.placed e1 was recorded before: nothing changed.\n"
+    assert shop.run(*words).out == "order.placed/e1 recorded.\n"
+    assert shop.run(*words).out == "order.placed/e1 was recorded before: nothing changed.\n"
     answer = shop.run(*words, "--json").json
     assert (answer["new"], answer["customer_known"]) == (False, True)
     assert answer["event"]["data"] == {"order_id": "A1", "total": 12.5}
