@@ -2,7 +2,7 @@
 
 import csv
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -122,20 +122,21 @@ def send(
         raise OutboundError("send.key", "a key is needed", "give --key with a name for this occasion (recall-L77)")
     typed = typed_arguments(called, arguments)
     listed = list({r.customer_id: r for r in reversed(recipients)}.values())[::-1]
-    request, fresh = _request(database, called, key, listed, typed, extend=extend)
-    report = SendReport(
-        run_id=request.run_id, dry_run=dry_run, rows=len(recipients), repeated=len(recipients) - len(listed)
-    )
+    wanted = _Wanted(rule=called, key=key, digest=_digest(listed), arguments=typed, extend=extend)
+    report = SendReport(run_id="", dry_run=dry_run, rows=len(recipients), repeated=len(recipients) - len(listed))
     occurrence = _occurrence(active, called, key, typed, now)
     call = _Call(active=active, rule=called, occurrence=occurrence, now=now)
     if dry_run:
         with database.read() as connection:
+            report.run_id = wanted.against(connection)[0].run_id
             for some in chunks(listed):
                 call.rehearse(connection, some, report)
         return report
     for some in chunks(listed):
         with database.write() as connection:
             runs.lock(connection, rule_lock(called))
+            # Asked under the lock and every time: of two calls at once the second one sees the first.
+            request, fresh = wanted.against(connection)
             run_id = call.open_run(connection, key)
             if fresh:
                 _keep(connection, request, run_id, by=by, now=now)
@@ -293,33 +294,37 @@ def _occurrence(active: Active, rule: Rule, key: str, arguments: Mapping[str, Sc
     )
 
 
-def _request(
-    database: Database,
-    rule: Rule,
-    key: str,
-    recipients: Iterable[Recipient],
-    arguments: Mapping[str, Scalar],
-    *,
-    extend: bool,
-) -> tuple[SendRequest, bool]:
-    """The call as it is to be kept, and whether it differs from what is kept."""
-    ids = "\n".join(sorted(r.customer_id for r in recipients))
-    digest = hashlib.sha256(ids.encode()).hexdigest()
-    with database.read() as connection:
-        before = runs.send_request(connection, rule=rule.id, key=key)
-    if before is None:
-        return SendRequest(rule=rule.id, key=key, run_id="", hashes=(digest,), arguments=arguments), True
-    if dict(before.arguments) != dict(arguments):
-        message = f"the key {key!r} was used for {rule.id} with other arguments"
-        raise OutboundError("send.arguments", message, "use another --key for another occasion")
-    if digest in before.hashes:
-        return before, False
-    if not extend:
-        message = f"the key {key!r} was used for {rule.id} with other recipients"
-        remedy = "give --extend to add the new ones to the same occasion, or use another --key"
-        raise OutboundError("send.recipients", message, remedy)
-    hashes = (*before.hashes, digest)
-    return SendRequest(rule=rule.id, key=key, run_id=before.run_id, hashes=hashes, arguments=arguments), True
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What a call asks for under its key."""
+
+    rule: Rule
+    key: str
+    digest: str
+    arguments: Mapping[str, Scalar]
+    extend: bool
+
+    def against(self, connection: Connection) -> tuple[SendRequest, bool]:
+        """The call as it is to be kept, and whether it differs from what is kept. Refuses what contradicts it."""
+        rule, key, digest = self.rule.id, self.key, self.digest
+        before = runs.send_request(connection, rule=rule, key=key)
+        if before is None:
+            return SendRequest(rule=rule, key=key, run_id="", hashes=(digest,), arguments=self.arguments), True
+        if dict(before.arguments) != dict(self.arguments):
+            message = f"the key {key!r} was used for {rule} with other arguments"
+            raise OutboundError("send.arguments", message, "use another --key for another occasion")
+        if digest in before.hashes:
+            return before, False
+        if not self.extend:
+            message = f"the key {key!r} was used for {rule} with other recipients"
+            remedy = "give --extend to add the new ones to the same occasion, or use another --key"
+            raise OutboundError("send.recipients", message, remedy)
+        hashes = (*before.hashes, digest)
+        return SendRequest(rule=rule, key=key, run_id=before.run_id, hashes=hashes, arguments=self.arguments), True
+
+
+def _digest(recipients: Sequence[Recipient]) -> str:
+    return hashlib.sha256("\n".join(sorted(r.customer_id for r in recipients)).encode()).hexdigest()
 
 
 def _keep(connection: Connection, request: SendRequest, run_id: str, *, by: str, now: datetime) -> None:
