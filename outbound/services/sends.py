@@ -17,6 +17,7 @@ from outbound.domain.errors import OutboundError
 from outbound.domain.rule import Rule, ScriptTrigger
 from outbound.engine.timing.walls import add, local_day
 from outbound.engine.timing.zones import resolve_zones, zone_named
+from outbound.services.planning.compiled import live_at
 from outbound.services.planning.enqueue import count, enqueue, verdict_of
 from outbound.services.planning.firing import rule_lock
 from outbound.services.planning.judge import judge
@@ -115,9 +116,10 @@ def send(
     Under a key used before, other recipients are refused (``send.recipients``) unless ``extend``, which adds those
     who are new; other arguments are refused always (``send.arguments``). Unknown customers are reported and
     get their message when the same call is made after they were imported. Raises OutboundError ``send.rule``,
-    ``send.key`` and ``send.argument`` for a call that does not fit the rule.
+    ``send.key`` and ``send.argument`` for a call that does not fit the rule, and ``send.inactive`` outside its
+    ``active`` time.
     """
-    called = _script_rule(active, rule)
+    called = _script_rule(active, rule, now)
     if not key.strip():
         raise OutboundError("send.key", "a key is needed", "give --key with a name for this occasion (recall-L77)")
     typed = typed_arguments(called, arguments)
@@ -269,7 +271,7 @@ class _Call:
         return zones
 
 
-def _script_rule(active: Active, rule_id: str) -> Rule:
+def _script_rule(active: Active, rule_id: str, now: datetime) -> Rule:
     rule = active.ruleset.rules.get(rule_id)
     callable_rules = sorted(r.id for r in active.ruleset.rules.values() if isinstance(r.trigger, ScriptTrigger))
     remedy = f"rules that `outbound send` starts: {', '.join(callable_rules) or 'none'}"
@@ -279,6 +281,12 @@ def _script_rule(active: Active, rule_id: str) -> Rule:
         raise OutboundError("send.rule", f"{rule_id} is not started by `outbound send`", remedy)
     if rule.draft:
         raise OutboundError("send.rule", f"{rule_id} is a draft", "take out `draft: true` and publish it")
+    # Nobody's zone is meant more than another's: a day in ``active`` counts in the policy's.
+    if not live_at(active, rule, now, zone_named(active.ruleset.policy.timezone)):
+        edges = (("from", rule.active_from), ("until", rule.active_until))
+        stated = ", ".join(f"{name} {edge.isoformat()}" for name, edge in edges if edge is not None)
+        message = f"{rule_id} is not active now ({stated or 'it was published later'})"
+        raise OutboundError("send.inactive", message, "change `active` and publish it, or wait")
     return rule
 
 

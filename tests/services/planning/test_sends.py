@@ -1,7 +1,9 @@
 """``outbound send`` sends once per (rule, key), says what it would do, and refuses what does not fit."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -137,6 +139,52 @@ def test_a_call_that_does_not_fit_the_rule_is_refused(
     assert refused.value.code == code
     assert refused.value.remedy
     assert rows(database, tables.message) == []
+
+
+@pytest.mark.parametrize(
+    ("active_time", "now", "refused"),
+    [
+        ('{from: "2026-03-02", until: "2026-03-02"}', "2026-03-01 22:59", True),
+        ('{from: "2026-03-02", until: "2026-03-02"}', "2026-03-01 23:00", False),
+        ('{from: "2026-03-02", until: "2026-03-02"}', "2026-03-02 22:59", False),
+        ('{from: "2026-03-02", until: "2026-03-02"}', "2026-03-02 23:00", True),
+        ('{until: "2026-03-02T10:00"}', "2026-03-02 09:00", True),
+    ],
+)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_call_outside_the_active_time_of_the_rule_is_refused(
+    database: Database, active_time: str, now: str, *, refused: bool, dry_run: bool
+) -> None:
+    """A day counts whole, in the zone of the policy (Rome)."""
+    rule = f"{RECALL}active: {active_time}\n"
+    active = publish(database, {**rule_files(rule, NEWSLETTER), **FILES}, utc("2026-01-02 00:00"))
+    add_customer(database, "bob")
+    if not refused:
+        assert _send(database, active, ["bob"], now=utc(now), dry_run=dry_run).new == 1
+        return
+    with pytest.raises(OutboundError, match="not active now") as error:
+        _send(database, active, ["bob"], now=utc(now), dry_run=dry_run)
+    assert error.value.code == "send.inactive"
+    assert rows(database, tables.run) == []
+
+
+def test_of_two_first_calls_at_once_with_different_recipients_one_is_refused(
+    database: Database, active: Active
+) -> None:
+    """Whichever comes first: the other would add to the occasion without having said ``extend``."""
+    for number in range(8):
+        start = Barrier(2)
+
+        def call(who: str, key: str = f"k{number}", start: Barrier = start) -> str:
+            start.wait(30)
+            try:
+                _send(database, active, [who], key=key)
+            except OutboundError as error:
+                return error.code
+            return "sent"
+
+        with ThreadPoolExecutor(2) as threads:
+            assert sorted(threads.map(call, ("ada", "bob"))) == ["send.recipients", "sent"]
 
 
 @pytest.mark.parametrize(
