@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
         from outbound.interfaces.cli.arguments import operator, pairs, wrong_usage
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.exits import EXIT_ERROR
-        from outbound.interfaces.cli.output import print_json
+        from outbound.interfaces.cli.output import counted, print_error, print_json
         from outbound.services import sends
 
         arguments = pairs(values)
@@ -71,6 +71,9 @@ def register(app: typer.Typer) -> None:
                 states = ", ".join(f"{state} {count:,}" for state, count in sorted(run.equation.states.items()))
                 typer.echo(f"run {report.run_id}: {states}")
         if run is not None and run.equation.unfinished:
+            print_error(
+                f"outbound: gave up after {timeout:g} s: {counted(run.equation.unfinished, 'message')} in motion"
+            )
             raise typer.Exit(EXIT_ERROR)
 
 

@@ -1,10 +1,12 @@
 """send, preview, proof: messages started or looked at by hand."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from trial_shop import Shop
 
+from outbound.services import presence
 from outbound.testing.smtp_server import SmtpServer
 
 NOTICE = ("send", "notice", "--key", "k1", "--data", "what=boots")
@@ -92,6 +94,14 @@ def test_waiting_without_a_daemon_is_an_error_that_says_so(shop: Shop) -> None:
     answer = shop.run(*NOTICE, "--customer", "ada", "--wait", status=1)
     assert answer.err.endswith("no daemon is running [daemon.none] -> start `outbound run`; the messages wait\n")
     assert shop.states() == {"ready": 1}
+
+
+def test_waiting_for_a_daemon_that_does_nothing_ends(shop: Shop) -> None:
+    with shop.database() as database:
+        presence.started(database, now=datetime.now(UTC))
+    answer = shop.run(*NOTICE, "--customer", "ada", "--wait", "--timeout", "0.1", status=1)
+    assert answer.err == "outbound: gave up after 0.1 s: 1 message in motion\n"
+    assert answer.out.endswith(": ready 1\n")
 
 
 def test_a_preview_shows_every_channel_and_writes_only_the_files_asked_for(shop: Shop) -> None:
