@@ -22,11 +22,41 @@ async def claim(slice_: Slice, kit: Kit) -> Chunks:
     hit("claim.done")
     slice_.tally.claimed = len(messages)
     slice_.leases.update((message.id, message.lease_token) for message in messages)
-    start = 0
-    while start < len(messages) and not kit.stopping():
-        size = slice_.chunk  # read anew each time: hand_over adapts it
-        yield messages[start : start + size]
-        start += size
+    slice_.moved()
+    while messages and not kit.stopping():
+        chunk = _with_room(messages, slice_, kit)
+        if not chunk:
+            kit.freed.clear()
+            await kit.freed.wait()
+            continue
+        going = {message.id for message in chunk}
+        messages = [message for message in messages if message.id not in going]
+        yield chunk
+
+
+def _with_room(messages: list[Message], slice_: Slice, kit: Kit) -> list[Message]:
+    """The next chunk: of each account no more than may pass the gate now (promise P5)."""
+    most = slice_.chunk  # read anew each time: hand_over adapts it
+    rooms: dict[str, int] = {}
+    chunk: list[Message] = []
+    for message in messages:
+        account = _account(message, kit)
+        if account:
+            left = rooms.get(account)
+            left = kit.slots[account].room(slice_.lane, most=most) if left is None else left
+            rooms[account] = left - 1
+            if left <= 0:
+                continue
+        chunk.append(message)
+        if len(chunk) == most:
+            break
+    return chunk
+
+
+def _account(message: Message, kit: Kit) -> str:
+    """Where the message will most likely go, "" where no adapter can: its gate has the last word."""
+    usable = [kit.adapters[channel].name for channel in message.channels if channel in kit.adapters]
+    return usable[min(message.leg, len(usable)) - 1] if usable else ""
 
 
 def _claim(connection: Connection, slice_: Slice, kit: Kit) -> list[Message]:
@@ -40,6 +70,7 @@ def _claim(connection: Connection, slice_: Slice, kit: Kit) -> list[Message]:
         lease_until=lease_end(connection, settings.lease),
         now=slice_.now,
         keys=slice_.keys,
+        without=[channel for channel, adapter in kit.adapters.items() if kit.slots[adapter.name].stuck],
     )
     hit("claim.open")
     return messages

@@ -22,6 +22,7 @@ from outbound.services.dispatch.record import record
 from outbound.services.dispatch.render import render
 from outbound.services.dispatch.report import SliceReport
 from outbound.services.dispatch.retries import SECURITY
+from outbound.services.dispatch.slots import Slots
 from outbound.services.dispatch.writer import Writer
 from outbound.services.releases import Active
 from outbound.storage import outbox_claims
@@ -68,12 +69,14 @@ class Dispatcher:
         self._writer = Writer(database, group=self.settings.group)
         self._adapters = adapters
         self._stopping = False
+        freed = asyncio.Event()
         accounts = {adapter.name: adapter.capabilities.concurrency for adapter in adapters.values()}
         self._kit = Kit(
             writer=self._writer,
             adapters=adapters,
             breakers={name: Breaker() for name in accounts},
-            slots={name: asyncio.Semaphore(count) for name, count in accounts.items()},
+            slots={name: Slots(count, freed, gate_age=self.settings.gate_age) for name, count in accounts.items()},
+            freed=freed,
             keyring=keyring,
             active=active,
             load_release=load_release,
@@ -82,15 +85,23 @@ class Dispatcher:
             stopping=lambda: self._stopping,
         )
 
-    async def run_slice(self, lane: Lane, *, now: datetime, keys: tuple[str, str] | None = None) -> SliceReport:
+    async def run_slice(
+        self,
+        lane: Lane,
+        *,
+        now: datetime,
+        keys: tuple[str, str] | None = None,
+        moved: Callable[[], None] = lambda: None,
+    ) -> SliceReport:
         """Take one slice of ``lane`` from claim to record; ``claimed`` 0 means that nothing was due.
 
-        ``now`` decides what is due and may be virtual. Raises what a stage raised after everything in flight
-        was recorded; what had not begun is given back.
+        What is due on a channel whose account is stuck is left to later slices. ``now`` decides what is due and may
+        be virtual. ``moved`` is called whenever something was claimed or recorded. Raises what a stage raised
+        after everything in flight was recorded; what had not begun is given back.
         """
         if self._stopping:
             return SliceReport()
-        slice_ = Slice(lane=lane, now=now, chunk=min(_FIRST_CHUNK, self.settings.chunk), keys=keys)
+        slice_ = Slice(lane=lane, now=now, chunk=min(_FIRST_CHUNK, self.settings.chunk), keys=keys, moved=moved)
         renewing = asyncio.create_task(self._renew(slice_), name="outbound-leases")
         streams: list[AsyncGenerator[Any, None]] = []
         try:
@@ -123,6 +134,7 @@ class Dispatcher:
     def stop(self) -> None:
         """Begin nothing new: slices that are running finish what is in flight and give the rest back."""
         self._stopping = True
+        self._kit.freed.set()
 
     async def close(self) -> None:
         """Stop, write what waits to be written, and close the adapters."""

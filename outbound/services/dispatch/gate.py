@@ -5,6 +5,7 @@ not send.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -108,6 +109,7 @@ class _Gate:
         self._slice, self._kit, self._releases, self._chunk = slice_, kit, releases.by_id, chunk
         self._active = releases.active
         self._now = slice_.moment()
+        self._at = 0.0
         self._history: dict[str, list[Event]] = {}
         self._passed: list[Passed] = []
         self._begins: list[Begin] = []
@@ -116,6 +118,7 @@ class _Gate:
         self._later: dict[datetime, list[str]] = {}
 
     def __call__(self, connection: Connection) -> list[Passed]:
+        self._at = time.monotonic()  # before anything is read: a revocation it does not see is younger
         ours = outbox_claims.lock_claimed(connection, {m.id: m.lease_token for m in self._chunk})
         messages = [m for m in self._chunk if m.id in ours]
         persons = _load_people(connection, messages)
@@ -197,6 +200,7 @@ class _Gate:
                 customer=person.customer,
                 release=release,
                 policy=policy,
+                gated_at=self._at,
                 in_doubt=go.in_doubt,
                 probe=probe,
                 tried=tried,

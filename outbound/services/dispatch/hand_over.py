@@ -13,6 +13,7 @@ from outbound.domain.outcome import Outcome, OutcomeKind
 from outbound.services.dispatch.kit import Kit, Slice
 from outbound.services.dispatch.parcels import Answered, Ready
 from outbound.services.dispatch.points import hit
+from outbound.services.dispatch.slots import Slots
 
 log = structlog.get_logger("outbound.dispatch")
 
@@ -20,9 +21,9 @@ Rendered = AsyncIterator[list[Ready | Answered]]
 
 _AHEAD = 2
 """The next chunk passes the gate when so many rounds of deliveries are left to start."""
-_QUICK, _SLOW = 0.25, 1.0
-"""Seconds a chunk may take: below, the next may be larger; above, it must be smaller (promise P5)."""
-_SMALLEST = 5
+_QUICK, _SLOW = 0.2, 0.4
+"""Of the greatest age of a gate, the time a chunk may take to start: below, the next may be larger; above, it must
+be smaller (promise P5)."""
 
 
 async def hand_over(slice_: Slice, kit: Kit, chunks: Rendered) -> AsyncIterator[list[Answered]]:
@@ -56,14 +57,16 @@ class _Deliveries:
             while chunk := await upcoming:
                 began = time.monotonic()
                 left = len(chunk)
+                following = None
                 threshold = min(left, _AHEAD * self._concurrency(chunk))
                 async for some in self._marked(chunk):
                     for one in some:
-                        if left == threshold:
-                            upcoming = self._prepare(_upcoming(chunks))
+                        if left <= threshold and following is None and not self._slow(chunk):
+                            following = self._prepare(_upcoming(chunks))
                         left -= 1
                         await self._start(one)
-                self._adapt(time.monotonic() - began)
+                self._adapt(len(chunk), time.monotonic() - began)
+                upcoming = following or self._prepare(_upcoming(chunks))
         finally:
             self._fed = True
             self._news.set()
@@ -118,25 +121,31 @@ class _Deliveries:
         if isinstance(one, Answered):
             self._answer(one)
             return
-        gate = self._kit.slots[one.passed.begin.account]
-        await gate.acquire()
+        slots = self._kit.slots[one.passed.begin.account]
+        best_before = one.passed.gated_at + self._kit.settings.gate_age
+        if not await slots.take(within=best_before - time.monotonic()):
+            self._answer(_unspent(one, "the gate is too old"))
+            return
         if self._kit.stopping():
-            gate.release()
+            slots.give()
             self._answer(_unspent(one, "the worker stopped"))
             return
-        task = asyncio.create_task(self._deliver(one, gate))
+        task = asyncio.create_task(self._deliver(one, slots))
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
-    async def _deliver(self, ready: Ready, slot: asyncio.Semaphore) -> None:
+    async def _deliver(self, ready: Ready, slots: Slots) -> None:
         breaker = self._kit.breakers[ready.passed.begin.account]
+        seconds = None
         try:
             if breaker.open and not ready.passed.probe:
                 self._answer(_unspent(ready, "the account is paused"))
                 return
+            began = time.monotonic()
             outcome = await self._try(ready)
+            seconds = time.monotonic() - began
         finally:
-            slot.release()
+            slots.give(seconds=seconds)
         if breaker.heard(outcome, self._slice.moment()):
             account = ready.passed.begin.account
             log.warning("account paused", adapter=account, code=outcome.code, enhanced=outcome.enhanced)
@@ -181,11 +190,16 @@ class _Deliveries:
         accounts = {one.passed.begin.channel for one in chunk}
         return sum(self._kit.adapters[channel].capabilities.concurrency for channel in accounts)
 
-    def _adapt(self, seconds: float) -> None:
-        if seconds < _QUICK:
+    def _slow(self, chunk: Sequence[Ready | Answered]) -> bool:
+        accounts = {one.passed.begin.account for one in chunk}
+        return any(self._kit.slots[account].slow for account in accounts)
+
+    def _adapt(self, size: int, seconds: float) -> None:
+        age = self._kit.settings.gate_age
+        if seconds > _SLOW * age:
+            self._slice.chunk = max(min(self._slice.chunk, size) // 2, 1)
+        elif seconds < _QUICK * age and size >= self._slice.chunk:
             self._slice.chunk = min(self._slice.chunk * 2, self._kit.settings.chunk)
-        elif seconds > _SLOW:
-            self._slice.chunk = max(self._slice.chunk // 2, _SMALLEST)
 
 
 async def _upcoming(chunks: Rendered) -> list[Ready | Answered]:

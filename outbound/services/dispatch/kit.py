@@ -17,6 +17,7 @@ from outbound.domain.message import Lane, Message
 from outbound.engine.rendering import Links
 from outbound.services.dispatch.breaker import Breaker
 from outbound.services.dispatch.report import Tally
+from outbound.services.dispatch.slots import Slots
 from outbound.services.dispatch.writer import Writer
 from outbound.services.releases import Active
 
@@ -44,6 +45,8 @@ class DispatchSettings:
     ``group`` handovers or results at most share a commit. In the bulk lane up to ``ahead`` handovers are made
     durable before their turn, which is the most a crash leaves uncertain beside those on the wire (0:
     each is marked alone). Leases are in database time and renewed three times over their length.
+    A message whose gate is older than ``gate_age`` seconds when its turn comes does not leave: it goes back to
+    ready and is gated again. That is promise P5's window, beside the one delivery that has begun.
     """
 
     worker: str = field(default_factory=worker_name)
@@ -52,16 +55,18 @@ class DispatchSettings:
     group: int = 100
     ahead: int = 100
     lease: timedelta = timedelta(seconds=30)
+    gate_age: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kit:
-    """Everything a stage may use. One per dispatcher."""
+    """Everything a stage may use. One per dispatcher. ``freed`` is set when an account has a slot again."""
 
     writer: Writer
     adapters: Mapping[ChannelName, Adapter]
     breakers: Mapping[str, Breaker]
-    slots: Mapping[str, asyncio.Semaphore]
+    slots: Mapping[str, Slots]
+    freed: asyncio.Event
     keyring: Keyring
     active: Callable[[], Active | None]
     load_release: Callable[[str], Active]
@@ -75,6 +80,7 @@ class Kit:
 class Slice:
     """One slice on its way. ``leases`` are the messages it answers for: id to lease token.
 
+    ``moved`` is called when something was claimed or recorded.
     ``chunk`` is how many messages pass the gate together now: ``hand_over`` lowers it when the provider is
     slow, so that what the gate saw is never long past when a message leaves (promise P5).
     """
@@ -84,6 +90,7 @@ class Slice:
     chunk: int
     keys: tuple[str, str] | None = None
     leases: dict[str, int] = field(default_factory=dict)
+    moved: Callable[[], None] = lambda: None
     probes: list[Breaker] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     _started: float = field(default_factory=time.monotonic)

@@ -19,7 +19,8 @@ class Passed:
 
     ``in_doubt``: an earlier handover on this leg whose outcome nobody knows; such a message ends ``sent`` or
     ``uncertain``, never anything else. ``probe``: it is the one that tries a paused account.
-    ``tried`` are the channels of legs that are over.
+    ``tried`` are the channels of legs that are over. ``gated_at`` is when its gate began to look, in seconds of
+    ``time.monotonic``: what was revoked later it has not seen.
     """
 
     message: Message
@@ -27,6 +28,7 @@ class Passed:
     customer: Customer
     release: Active
     policy: Policy
+    gated_at: float
     in_doubt: bool = False
     probe: bool = False
     tried: tuple[ChannelName, ...] = ()
@@ -53,7 +55,7 @@ class Answered:
     outcome: Outcome
     stop: "RenderFailure | None" = field(default=None)
     unspent: bool = False
-    """It never tried (account paused, worker stopping): back to ready as if nothing had been."""
+    """It never tried (account paused, gate too old, worker stopping): back to ready as if nothing had been."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

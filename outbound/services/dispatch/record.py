@@ -26,6 +26,7 @@ async def record(slice_: Slice, kit: Kit, answers: AsyncIterator[list[Answered]]
                 log.warning("late evidence", message=result.message_id, outcome=result.outcome.kind, proved=proved)
             else:
                 slice_.tally.states[result.state] += 1
+        slice_.moved()
         yield results
 
 
