@@ -12,9 +12,11 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from outbound.app import GUARD_REMEDY, App, refused_channels
 from outbound.domain.message import Lane
 from outbound.runtime.failures import Failures
+from outbound.runtime.hands import Hand, Moved
 from outbound.runtime.hints import InProcessHints
 from outbound.runtime.serving import Listener
 from outbound.services import planning, presence, releases
+from outbound.services.dispatch import SliceReport
 
 T = TypeVar("T")
 
@@ -145,13 +147,22 @@ class Daemon:
         self._hints.hint_all()
 
     async def _hand(self, lane: Lane) -> None:
-        while not self._stopping.is_set():
-            await self._hints.wait(lane)
+        async def work(moved: Moved) -> int:
+            report = SliceReport()
             with self._failures.logged(f"dispatch {lane}"):
-                while not self._stopping.is_set():
-                    report = await self._dispatcher.run_slice(lane, now=datetime.now(UTC))
-                    if not report.claimed:
-                        break
+                report = await self._dispatcher.run_slice(lane, now=datetime.now(UTC), moved=moved)
+            return report.claimed
+
+        in_flight = sum(adapter.capabilities.concurrency for adapter in self._app.adapters.values())
+        hand = Hand(work, most=in_flight + 1)
+        try:
+            while not self._stopping.is_set():
+                await self._hints.wait(lane)
+                while not self._stopping.is_set() and await hand.more():
+                    pass
+            await hand.finish()
+        finally:
+            await hand.drop()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         """Run ``work`` in a thread that draining waits for, also when the tick that began it is cancelled."""
