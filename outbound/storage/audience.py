@@ -23,6 +23,26 @@ _SOURCES = sa.text("""
     SELECT value FROM source WHERE value IS NOT NULL
 """)
 
+# The same over both columns of ix_customer_zone: in each source from country to country, and whether anybody has none.
+_PAIRS = sa.text("""
+    WITH RECURSIVE source(value) AS (
+        SELECT MIN(zone_source) FROM customer
+        UNION ALL
+        SELECT (SELECT MIN(zone_source) FROM customer WHERE zone_source > source.value) FROM source
+        WHERE source.value IS NOT NULL
+    ), pair(source, country) AS (
+        SELECT value, (SELECT MIN(country) FROM customer WHERE zone_source = value) FROM source
+        WHERE value IS NOT NULL
+        UNION ALL
+        SELECT source, (SELECT MIN(c.country) FROM customer c WHERE c.zone_source = source AND c.country > pair.country)
+        FROM pair WHERE pair.country IS NOT NULL
+    )
+    SELECT source, country FROM pair WHERE country IS NOT NULL
+    UNION
+    SELECT value, '' FROM source
+    WHERE EXISTS (SELECT 1 FROM customer WHERE zone_source = value AND country IS NULL)
+""")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Members:
@@ -39,9 +59,7 @@ def zone_sources(connection: Connection) -> list[str]:
 
 def zone_sources_by_country(connection: Connection) -> list[tuple[str, str]]:
     """The distinct (zone source, country or "") pairs, for calendars that follow a country's holidays."""
-    customer = tables.customer
-    statement = sa.select(customer.c.zone_source, sa.func.coalesce(customer.c.country, "")).distinct()
-    return [(row[0], row[1]) for row in connection.execute(statement)]
+    return [(row[0], row[1]) for row in connection.execute(_PAIRS)]
 
 
 def key_range(

@@ -18,6 +18,7 @@ class CustomerRow(SQLModel, table=True):
     """
 
     __tablename__ = "customer"
+    __table_args__ = (sa.Index("ix_customer_zone", "zone_source", "country"),)
 
     id: str = Field(primary_key=True)
     country: str | None = None
@@ -28,7 +29,7 @@ class CustomerRow(SQLModel, table=True):
     quiet_to: str | None = None
     pause_from: date | None = None
     pause_to: date | None = None
-    zone_source: str = Field(default="", index=True)
+    zone_source: str = ""
     attributes: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     merged_into: str | None = None
     created_at: datetime

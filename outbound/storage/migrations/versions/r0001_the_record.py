@@ -106,7 +106,7 @@ def upgrade() -> None:
         sa.Column("updated_at", sqltypes.UTCDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index(op.f("ix_customer_zone_source"), "customer", ["zone_source"], unique=False)
+    op.create_index("ix_customer_zone", "customer", ["zone_source", "country"], unique=False)
     op.create_table(
         "customer_change",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
