@@ -13,7 +13,7 @@ BENCHES = {
     "import": "outbound.services.bench.import_:measure",
     "plan_newsletter": "outbound.services.bench.plan_newsletter:measure",
     "condition": "outbound.services.bench.condition:measure",
-    "render_email": "outbound.services.bench.render_email:measure",
+    "render_email": "outbound.testing.bench.render_email:measure",
     "send_email_sqlite": "outbound.testing.bench.send_email:measure_sqlite",
     "send_email_pg": "outbound.testing.bench.send_email:measure_pg",
     "cli_start": "outbound.services.bench.cli_start:measure",
