@@ -86,7 +86,8 @@ class Daemon:
         signalled = asyncio.create_task(self._stopping.wait())
         done, _ = await asyncio.wait({signalled, *parts}, return_when=asyncio.FIRST_COMPLETED)
         signalled.cancel()
-        dead = [part.get_name() for part in parts if part in done]
+        # A hand that was just looking sees the signal before we do, and ends as it should.
+        dead = [part.get_name() for part in parts if part in done and (part.exception() or not self._stopping.is_set())]
         if dead:
             log.critical("a part of the daemon died", parts=dead)
         log.info("draining", seconds=self._app.settings.dispatch.drain)

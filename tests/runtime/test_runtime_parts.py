@@ -155,3 +155,24 @@ def test_a_daemon_of_which_a_part_dies_ends_instead_of_living_on_half_dead(shop:
             assert loop.run(main()) is False
             signal.signal(signal.SIGTERM, before)
     assert next(line["parts"] for line in lines if line["event"] == "a part of the daemon died") == ["http"]
+
+
+def test_a_hand_that_sees_the_signal_first_has_not_died(shop: Shop) -> None:
+    """It may end in the same turn of the loop in which the signal comes; one that failed then has died all the same."""
+
+    async def main(error: Exception | None) -> bool:
+        settings = read_settings(shop.folder)
+        with shop.database() as database:
+            daemon = Daemon(build(settings, database), None)
+
+            async def hand() -> None:
+                if error is not None:
+                    raise error
+
+            daemon._signalled()
+            ended = asyncio.create_task(hand())
+            await asyncio.wait({ended})
+            return await daemon._until_stopped([ended])
+
+    assert asyncio.run(main(None)) is True
+    assert asyncio.run(main(RuntimeError("broken"))) is False
