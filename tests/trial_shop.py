@@ -21,6 +21,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
+from fork_server import fork
 
 from outbound.interfaces import cli
 from outbound.storage.database import Database
@@ -172,9 +173,9 @@ class Shop:
         """Run a command in this process; ``status`` None takes any."""
         return outbound("-w", str(self.folder), *words, status=status)
 
-    def start(self, *words: str, environ: Mapping[str, str] | None = None) -> "Running":
-        """Start a command as a process of its own."""
-        return Running(["-w", str(self.folder), *words], self.folder, environ or {})
+    def start(self, *words: str, environ: Mapping[str, str] | None = None, fresh: bool = False) -> "Running":
+        """Start a command as a process of its own: forked, or as ``fresh`` as an operator starts it."""
+        return Running(["-w", str(self.folder), *words], self.folder, environ or {}, fresh=fresh)
 
     def write(self, name: str, text: str) -> Path:
         """Write a file into the workspace."""
@@ -234,17 +235,12 @@ class Shop:
 class Running:
     """A command in a process of its own, its standard error in a file."""
 
-    def __init__(self, words: Sequence[str], folder: Path, environ: Mapping[str, str]) -> None:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("OUTBOUND_")}
+    def __init__(self, words: Sequence[str], folder: Path, environ: Mapping[str, str], *, fresh: bool) -> None:
         self._log = folder / f"stderr-{time.monotonic_ns()}.log"
-        with self._log.open("wb") as log:
-            self.child = subprocess.Popen(
-                [sys.executable, "-m", "outbound", *words],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                env=clean | dict(environ),
-            )
+        self._log.touch()
+        self.child = (
+            _start(words, log=self._log, environ=environ) if fresh else fork(words, log=self._log, environ=environ)
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -295,6 +291,14 @@ class Running:
     def ended(self, seconds: float = 60) -> int:
         """Its exit status, once it has ended."""
         return self.child.wait(seconds)
+
+
+def _start(words: Sequence[str], *, log: Path, environ: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("OUTBOUND_")}
+    nothing = subprocess.DEVNULL
+    with log.open("wb") as err:
+        command = [sys.executable, "-m", "outbound", *words]
+        return subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=err, env=clean | dict(environ))
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:

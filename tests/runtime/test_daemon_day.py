@@ -12,10 +12,10 @@ from outbound.testing.twilio_double import TwilioDouble
 def test_a_day_of_a_daemon(either_shop: Shop, smtp: SmtpServer, twilio: TwilioDouble) -> None:
     """One scenario, because starting a daemon is what takes the time: each paragraph proves its own promise."""
     shop = either_shop
-    real_adapters(shop, smtp, twilio)
+    real_adapters(shop, smtp, twilio, more="[dispatch]\ntick = 0.2\n")
     shop.customers(["ada", "ben"])
     shop.customers(["tel"], phones=True)
-    with shop.start("run") as daemon:
+    with shop.start("run", fresh=True) as daemon:
         site = daemon.ready()
         assert shop.run("status").out.startswith("daemon up since ")
         assert get(f"{site}/ready")[0] == 200

@@ -108,7 +108,7 @@ def test_ctrl_c_is_no_traceback(shop: Shop) -> None:
     """Interrupted while it waits for a daemon that looks alive."""
     with shop.database() as database:
         presence.started(database, now=datetime.now(UTC))
-    with shop.start("send", "letter", "--key", "k", "--customer", "ada", "--wait") as running:
+    with shop.start("send", "letter", "--key", "k", "--customer", "ada", "--wait", fresh=True) as running:
         until(lambda: shop.states().get("ready"), "the message to be planned")
         running.signal(signal.SIGINT)
         assert running.ended() == 1, running.err

@@ -52,7 +52,7 @@ def test_a_virtual_clock_is_refused_where_a_real_person_could_be_reached(shop: S
 
 
 def test_serve_answers_until_a_signal_and_a_second_one_hears_that_the_port_is_taken(shop: Shop) -> None:
-    with shop.start("serve", "--port", "0") as running:
+    with shop.start("serve", "--port", "0", fresh=True) as running:
         where = until(lambda: running.err.partition("serving on ")[2].partition(" ")[0], "the server")
         assert get(f"{where}/ready") == (200, '{"status":"ready"}')
         port = where.rpartition(":")[2]
