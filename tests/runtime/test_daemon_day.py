@@ -1,8 +1,9 @@
 """A daemon at work: told of things by other processes, it delivers to real servers and answers HTTP."""
 
 import re
+from pathlib import Path
 
-from trial_shop import Shop, get, real_adapters, until
+from trial_shop import Shop, get, outbound, real_adapters, until
 
 from outbound.testing.checker import check
 from outbound.testing.smtp_server import SmtpServer
@@ -83,6 +84,18 @@ def test_a_failing_database_is_logged_without_values_and_outlived(
         until(smtp.accepted, "the receipt", seconds=30)
         assert daemon.stop() == 0, daemon.err
     assert sum(line["event"] == "failed" for line in daemon.lines()) == 1, "a failure that lasts is said once a minute"
+
+
+def test_a_daemon_before_the_first_release_says_what_it_waits_for(tmp_path: Path) -> None:
+    outbound("init", str(tmp_path / "new"))
+    shop = Shop(folder=tmp_path / "new")
+    shop.run("migrate")
+    with shop.start("run", "--no-http") as daemon:
+        failure = daemon.event("failed")
+        assert (failure["code"], failure["remedy"]) == ("release.none", "run `outbound apply`")
+        shop.run("apply")
+        assert daemon.event("works again")["stage"] == "plan"
+        assert daemon.stop() == 0, daemon.err
 
 
 def test_a_port_in_use_ends_a_daemon_with_a_sentence_before_anything_has_begun(shop: Shop) -> None:
