@@ -113,8 +113,7 @@ def publish(database: Database, files: Files, *, by: str, now: datetime) -> Publ
     checked = check(files)
     if checked.ruleset is None or checked.templates is None:
         return checked.problems
-    before = active(database)
-    misfits = _retyped(database, checked.ruleset.schema, before.ruleset.schema if before else None, files)
+    misfits = _retyped(database, checked.ruleset.schema, _running_schema(database), files)
     if misfits:
         return (*checked.problems, *misfits)
     content = store.pack(files)
@@ -129,6 +128,20 @@ def publish(database: Database, files: Files, *, by: str, now: datetime) -> Publ
     _cache.keep((str(database.url), release_id, 0), compiled)
     warnings = tuple(p for p in checked.problems if p.severity is Severity.WARNING)
     return Published(id=release_id, changed=changed, rules=len(checked.ruleset.rules), warnings=warnings)
+
+
+def _running_schema(database: Database) -> Schema | None:
+    """The schema that stored values were read with; None before the first release, or where it cannot be read.
+
+    After an upgrade the running release may not pass this version's check; publishing a new one is the way out.
+    """
+    try:
+        running = active(database)
+    except OutboundError as error:
+        if error.code != "release.unreadable":
+            raise
+        return None
+    return running.ruleset.schema if running else None
 
 
 def active(database: Database) -> Active | None:

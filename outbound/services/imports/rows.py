@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from outbound.domain.errors import OutboundError
-from outbound.engine.rulefiles.findings import did_you_mean
+from outbound.engine.rulefiles.findings import near_hint
 from outbound.services.imports.mapping import Layout
 
 MAX_ROW: Final = 1024 * 1024
@@ -84,7 +84,7 @@ class Rows:
             return columns.index(column)
         if column in columns:
             raise OutboundError("import.column", f"two columns are named {column!r}", "name them apart in the header")
-        hint = did_you_mean(column, columns[:MAX_COLUMNS])
+        hint = near_hint(column, columns[:MAX_COLUMNS])  # no list: a file read wrongly has data where names should be
         raise OutboundError("import.column", f"the file has no column {column!r}", hint)
 
     def read(self, wanted: Sequence[str]) -> Iterator[tuple[int, Sequence[Cell]]]:

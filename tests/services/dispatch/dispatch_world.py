@@ -149,7 +149,8 @@ class World:
     adapters: Mapping[ChannelName, Adapter]
     active: Active = field(default_factory=release)
     older: dict[str, Active] = field(default_factory=dict)
-    settings: DispatchSettings = field(default_factory=DispatchSettings)
+    # A busy machine must not send a gate back for its age.
+    settings: DispatchSettings = field(default_factory=lambda: DispatchSettings(gate_age=60))
 
     def dispatcher(self, **settings: Any) -> Dispatcher:
         """A dispatcher; a fresh one is a fresh worker."""

@@ -10,7 +10,7 @@ from outbound.services import releases
 from outbound.services.releases import Published
 from outbound.storage import tables
 from outbound.storage.database import Database
-from outbound.storage.releases import pack, unpack
+from outbound.storage.releases import activate, pack, store, unpack
 
 NOW = utc("2026-01-02 00:00")
 LATER = utc("2026-01-03 00:00")
@@ -129,3 +129,17 @@ def test_a_mistake_in_a_rule_does_not_hide_those_in_templates() -> None:
     files[body] = files[body].replace(b"customer.first_name", b"customer.nope", 1)
     found = {problem.span.file for problem in releases.check(files).errors}
     assert found == {"rules/birthday.yaml", body}
+
+
+def test_a_release_that_this_version_cannot_read_does_not_stand_in_the_way(database: Database) -> None:
+    """After an upgrade the running release may not pass the check any more: publishing is the way out."""
+    good = dict(releases.read_files(ROOT / "rules", ROOT / "templates"))
+    broken = good | {"rules/birthday.yaml": b"rule: birthday\nonce_was: fine\n"}
+    with database.write() as connection:
+        old = store(connection, pack(broken), versions={}, by="older version", now=utc("2026-11-01T00:00"))
+        activate(connection, old, by="older version", now=utc("2026-11-01T00:00"))
+    with pytest.raises(OutboundError) as error:
+        releases.active(database)
+    assert error.value.code == "release.unreadable"
+    assert isinstance(releases.publish(database, good, by="test", now=utc("2026-11-02T00:00")), Published)
+    assert releases.active(database) is not None
