@@ -157,7 +157,7 @@ def test_a_text_message_does_not_wait_for_a_mail_server_that_hangs(
     server.set_modes("sent=hang")
     smtp = SmtpAdapter(SmtpSettings(host="127.0.0.1", port=server.port, tls=Tls.NONE, pool_size=10))
     sms = MailboxAdapter(tmp_path / "box", channel=SMS, pack=text.pack)
-    world = World(database=database, adapters={EMAIL: smtp, SMS: sms})
+    world = World(database=database, adapters={EMAIL: smtp, SMS: sms}, settings=DispatchSettings())
 
     def texts() -> int:
         return len(list((tmp_path / "box").glob("**/*.txt")))
