@@ -10,7 +10,6 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from outbound.app import GUARD_REMEDY, App, refused_channels
-from outbound.domain.errors import OutboundError
 from outbound.domain.message import Lane
 from outbound.runtime.failures import Failures
 from outbound.runtime.hands import Hand, Moved
@@ -139,9 +138,7 @@ class Daemon:
         self._hints.hint_all()
 
     def _plan(self) -> None:
-        active = releases.active(self._app.database)
-        if active is None:
-            raise OutboundError("release.none", "no release is active", "run `outbound apply`")
+        active = releases.running(self._app.database)
         planning.plan_due(self._app.database, active, now=datetime.now(UTC), keyring=self._app.links.keyring)
 
     async def _recover(self) -> None:

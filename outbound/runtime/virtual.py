@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 import structlog
 
 from outbound.app import App
-from outbound.domain.errors import OutboundError
 from outbound.domain.message import Lane, MessageState
 from outbound.services import planning, releases
 from outbound.services.dispatch import Dispatcher, DispatchSettings
@@ -56,9 +55,7 @@ async def run_virtual(
     try:
         await _after_a_crash(app, dispatcher, now)
         while now <= until:
-            active = await asyncio.to_thread(releases.active, app.database)
-            if active is None:
-                raise OutboundError("release.none", "no release is active", "run `outbound apply`")
+            active = await asyncio.to_thread(releases.running, app.database)
             await asyncio.to_thread(planning.plan_due, app.database, active, now=now, keyring=app.links.keyring)
             claimed += await _dispatch(dispatcher, now)
             moments += 1

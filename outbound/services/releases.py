@@ -169,6 +169,14 @@ def active(database: Database) -> Active | None:
     )
 
 
+def running(database: Database) -> Active:
+    """The release that runs now. Raises OutboundError ``release.none`` before the first `outbound apply`."""
+    found = active(database)
+    if found is None:
+        raise OutboundError("release.none", "no release is active", "run `outbound apply`")
+    return found
+
+
 def by_id(database: Database, release_id: str) -> Active:
     """Any release, also one that no longer runs. Raises OutboundError ``release.unknown`` or ``release.unreadable``."""
     key = (str(database.url), release_id, 0)

@@ -234,7 +234,7 @@ class _Builder:
         if not isinstance(event, ScalarEvent | AliasEvent):
             self._refuse(Code.COMPLEX_KEY, self._span(event, 1), "a key must be a text", "write key: value")
         key = self._node(event, name, depth)
-        if not isinstance(key, ScalarNode):  # pragma: no cover -- an alias was refused, a text is a scalar
+        if not isinstance(key, ScalarNode):  # never: an alias was refused, and a text is a scalar
             raise _Refused
         if key.text == "<<":
             self._refuse(Code.MERGE_KEY, key.span, "merge keys (<<) are not used here", "write the keys out")

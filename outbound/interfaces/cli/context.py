@@ -44,12 +44,9 @@ class Context:
 
     def active(self) -> "Active":
         """The active release. Raises OutboundError ``release.none`` before the first ``outbound apply``."""
-        from outbound.services.releases import active
+        from outbound.services.releases import running
 
-        found = active(self.database)
-        if found is None:
-            raise OutboundError("release.none", "no release is active", "run `outbound apply`")
-        return found
+        return running(self.database)
 
     def now(self) -> datetime:
         """The wall clock, UTC: the one place where a command reads it.

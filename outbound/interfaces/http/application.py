@@ -102,14 +102,14 @@ def _add_unavailable(app: FastAPI, site: Site, pages: Pages) -> None:
 def _add_unsubscribe(app: FastAPI, site: Site, pages: Pages) -> None:
     @app.get("/u/{token}")
     def show(token: str, request: Request) -> Response:
-        active, languages = _active(site.database), _languages(request)
+        active, languages = releases.running(site.database), _languages(request)
         offered = unsubscribe.offer(site.database, active, site.links, token, languages=languages)
         return pages.unsubscribe(offered, done=offered.withdrawn) if offered else pages.unknown(active, languages)
 
     @app.post("/u/{token}")
     def act(token: str, request: Request) -> Response:
         """One click (RFC 8058) and the page's button are the same request: the token says it all, no body is read."""
-        active, languages = _active(site.database), _languages(request)
+        active, languages = releases.running(site.database), _languages(request)
         offered = unsubscribe.offer(site.database, active, site.links, token, languages=languages)
         if offered is None:
             return pages.unknown(active, languages)
@@ -143,13 +143,6 @@ def _add_health(app: FastAPI, site: Site) -> None:
         """The database answers and a release is active."""
         found = releases.active(site.database)
         return JSONResponse({"status": "ready" if found else "no active release"}, 200 if found else 503)
-
-
-def _active(database: Database) -> releases.Active:
-    found = releases.active(database)
-    if found is None:
-        raise OutboundError("release.none", "no release is active", "run `outbound apply`")
-    return found
 
 
 def _languages(request: Request) -> list[str]:

@@ -59,7 +59,6 @@ class Rows:
         try:
             self._text = _text(self._file, layout)
             self._lines = self._split_rows() if layout.row_separator else self._read_lines()
-            self._header_error = ""
             self.columns = self._columns()
         except BaseException:
             self._file.close()
