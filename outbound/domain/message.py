@@ -96,6 +96,8 @@ class Message:
     date: datetime | None = None
     body_hash: str = ""
     language: str = ""
+    depth: int = 0
+    """How many messages led to this one by way of their own events (``policy.loops``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

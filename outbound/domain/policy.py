@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
 from outbound.domain.customer import ChannelName
 from outbound.domain.durations import Duration
+from outbound.domain.experiment import GlobalHoldout
 from outbound.domain.message import Lane
 
 
@@ -16,6 +17,66 @@ class ConsentNeed(StrEnum):
     NONE = "none"
     OPT_IN = "opt_in"
     DOUBLE_OPT_IN = "double_opt_in"
+
+
+class CapUse(StrEnum):
+    """How a class stands to caps: neither counts nor is stopped; counts and is never stopped; both."""
+
+    EXEMPT = "exempt"
+    COUNT = "count"
+    APPLY = "apply"
+
+
+class CalendarPeriod(StrEnum):
+    """A calendar day, week (from Monday), month or year in the customer's zone."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    YEAR = "year"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cap:
+    """At most ``max`` contacts per calendar period, or in any window as long as a duration.
+
+    Of the one class, channel or topic that is set; ``name`` is what reasons and reports call it
+    (``marketing.day``, ``sms.month``, ``marketing.168h``).
+    """
+
+    name: str
+    max: int
+    per: CalendarPeriod | Duration
+    message_class: str | None = None
+    channel: ChannelName | None = None
+    topic: str | None = None
+
+
+class Losers(StrEnum):
+    """What becomes of the message that loses against a more important one."""
+
+    DEFER = "defer"
+    DROP = "drop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arbitration:
+    """Messages that obey caps and are due within ``window`` of each other compete (rules.md 1.9)."""
+
+    window: timedelta = timedelta(minutes=15)
+    losers: Losers = Losers.DEFER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loops:
+    """The backstop against rules that set each other off (fault F53).
+
+    ``depth``: how many messages may follow from each other's events; ``per_day``: how many messages event,
+    changed and enters rules may make for one customer in a calendar day of theirs.
+    """
+
+    depth: int = 5
+    per_day: int = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +90,7 @@ class MessageClass:
     on_uncertain: str = "hold"
     expires: Duration | None = None
     unsubscribe_required: bool = False
+    caps: CapUse = CapUse.EXEMPT
 
     @property
     def lane(self) -> Lane:
@@ -136,3 +198,11 @@ class Policy:
     blackouts: tuple[Blackout, ...]
     suppress: tuple[SuppressRule, ...]
     brand: BrandIdentity
+    no_receipt: timedelta | None = None
+    """How long a leg waits for its delivery receipt before the next one takes over; None: for ever."""
+    quiet_drop: bool = False
+    """Whether quiet hours end a message (``action: drop``) instead of holding it."""
+    caps: tuple[Cap, ...] = ()
+    arbitration: Arbitration = Arbitration()
+    holdout: GlobalHoldout | None = None
+    loops: Loops = Loops()

@@ -6,8 +6,9 @@ from datetime import date, datetime, time
 from enum import StrEnum
 
 from outbound.domain.condition import Clause, ValueType
-from outbound.domain.customer import ChannelName
+from outbound.domain.customer import ChannelName, Scalar
 from outbound.domain.durations import Duration
+from outbound.domain.experiment import Experiment
 from outbound.domain.source import Span
 
 
@@ -112,7 +113,23 @@ class ScriptTrigger:
     arguments: Mapping[str, ValueType]
 
 
-Trigger = EventTrigger | ScheduleTrigger | DateTrigger | ScriptTrigger
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedTrigger:
+    """Fires when ``customer.<attribute>`` gets another value: from ``old`` to ``new`` where they are written."""
+
+    attribute: str
+    old: Scalar = None
+    new: Scalar = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntersTrigger:
+    """Fires when a customer who was not in ``segment`` comes to be in it."""
+
+    segment: str
+
+
+Trigger = EventTrigger | ScheduleTrigger | DateTrigger | ChangedTrigger | EntersTrigger | ScriptTrigger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +172,7 @@ class Rule:
     unknown_customer_hold: Duration | None = None
     catch_up: Duration | None = None
     limits: Limits | None = None
+    experiment: Experiment | None = None
     active_from: datetime | date | None = None
     active_until: datetime | date | None = None
     draft: bool = False

@@ -150,6 +150,7 @@ def write_history(connection: Connection, customer_id: str, changes: Sequence[Ch
                     "new": c.new,
                     "at": c.at,
                     "source": c.source,
+                    "pending": False,
                 }
                 for c in changes
             ],

@@ -23,6 +23,8 @@ _COLUMNS = (
     "reason",
     "detail",
     "channel",
+    "experiment",
+    "variant",
     "at",
 )
 
@@ -48,6 +50,8 @@ class Verdict:
     reason: str = ""
     detail: str = ""
     channel: str = ""
+    experiment: str = ""
+    variant: str = ""
 
 
 def decided(connection: Connection, rule: str, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -78,7 +82,22 @@ def insert(
     """Keep the decisions; those already there stay as they are. Answers how many were inserted."""
     at = instant_writer(connection)(now)
     rows = (
-        (rule, v.once, v.customer_id, "", run_id, release, rule_version, v.verdict, v.reason, v.detail, v.channel, at)
+        (
+            rule,
+            v.once,
+            v.customer_id,
+            "",
+            run_id,
+            release,
+            rule_version,
+            v.verdict,
+            v.reason,
+            v.detail,
+            v.channel,
+            v.experiment,
+            v.variant,
+            at,
+        )
         for v in verdicts
     )
     return insert_ignore(connection, tables.decision, _COLUMNS, rows)

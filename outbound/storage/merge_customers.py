@@ -82,8 +82,8 @@ def merge(
     touched = "EXISTS (SELECT 1 FROM stage_change ch WHERE ch.customer_id = s.id)"
     changed = sql.count(f"SELECT count(*) FROM stage_customer s WHERE {touched} AND {known}")
     sql.run(
-        "INSERT INTO customer_change (customer_id, attribute, old, new, at, source)"
-        " SELECT customer_id, attribute, old_json, new_json, :at, :source FROM stage_change",
+        "INSERT INTO customer_change (customer_id, attribute, old, new, at, source, pending)"
+        " SELECT customer_id, attribute, old_json, new_json, :at, :source, false FROM stage_change",
         at=at,
         source=source,
     )

@@ -38,6 +38,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "message_id": "",
     "body_hash": "",
     "language": "",
+    "depth": 0,
 }
 _COLUMNS = tuple(column.name for column in message.columns)
 _INSTANTS = frozenset(c.name for c in message.columns if isinstance(c.type, type(message.c.not_before.type)))

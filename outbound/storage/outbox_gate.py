@@ -213,6 +213,7 @@ def _leg_row(begin: Begin, now: datetime) -> dict[str, Any]:
         "account": begin.account,
         "provider_ref": "",
         "moved_on": "",
+        "cost": 0,
         "at": now,
     }
 

@@ -267,6 +267,7 @@ def _open_legs(connection: Connection, results: Sequence[Result], *, now: dateti
                 "account": "",
                 "provider_ref": "",
                 "moved_on": "",
+                "cost": 0,
                 "at": now,
             }
             for r, following in pairs

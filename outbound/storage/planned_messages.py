@@ -43,6 +43,7 @@ _EMPTY: Mapping[str, Any] = {
     "worker": "",
     "message_id": "",
     "body_hash": "",
+    "depth": 0,
 }
 
 

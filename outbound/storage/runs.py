@@ -52,6 +52,12 @@ def open_run(
         "started_at": now,
         "candidates": 0,
         "skipped": 0,
+        "cost": 0,
+        "currency": "",
+        "limited": "",
+        "approved_messages": 0,
+        "approved_cost": 0,
+        "approved_by": "",
     }
     _insert_ignore(connection, tables.run, [row])
     run = tables.run

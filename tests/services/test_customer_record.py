@@ -68,7 +68,9 @@ def _message(database: Database, identity: str, who: str, *, once: str, state: s
         connection.execute(sa.insert(message).values(**row | more))
         connection.execute(sa.insert(decision).values(**choice))
         connection.execute(
-            sa.insert(leg).values(message_id=identity, n=1, channel="email", customer_id=who, address="x", at=at)
+            sa.insert(leg).values(
+                message_id=identity, n=1, channel="email", customer_id=who, address="x", cost=0, at=at
+            )
         )
 
 

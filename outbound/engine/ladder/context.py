@@ -6,9 +6,11 @@ from datetime import datetime
 
 from outbound.domain.customer import ChannelName
 from outbound.domain.decision import Hold, Skip
+from outbound.domain.experiment import Assignment
 from outbound.domain.person import Person
 from outbound.domain.policy import Policy, Topic
 from outbound.domain.reasons import Reason
+from outbound.domain.traffic import QUIET, Traffic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +18,8 @@ class Candidate:
     """A message before anyone decided to send it.
 
     ``rule`` is the rule's id. ``channels`` are the rule's, in its order; ``tried_channels`` those whose leg is
-    over. ``due`` is when it should leave, ``expires`` when it is worthless, both UTC.
+    over. ``due`` is when it should leave, ``expires`` when it is worthless, both UTC. ``message_id`` and ``run_id``
+    are "" while planning.
     """
 
     rule: str
@@ -25,13 +28,19 @@ class Candidate:
     expires: datetime
     due: datetime
     tried_channels: tuple[ChannelName, ...] = ()
+    message_id: str = ""
+    run_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switches:
-    """What operators have paused, with the reason they gave: ``all``, ``rule:ID`` or ``channel:NAME``."""
+    """What operators have paused, with the reason they gave: ``all``, ``rule:ID`` or ``channel:NAME``.
+
+    ``limited``: runs that wait for a person's approval, by id, with the limit they exceed.
+    """
 
     paused: Mapping[str, str] = field(default_factory=dict)
+    limited: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +66,8 @@ class Context:
 
     ``at`` is ``now`` or the candidate's ``due``, whichever is later: the moment the message would leave.
     ``order`` is every channel of this leg in order of preference, ``channels`` those still in the running,
-    ``chosen`` the one the customer prefers where the rule has it. ``notes``, when not None, collects what a
+    ``chosen`` the one the customer prefers where the rule has it. ``traffic`` is what else reaches the customer,
+    ``assignment`` their part in experiments (None: there are none). ``notes``, when not None, collects what a
     passing gate has to say; nobody pays for the text otherwise.
     """
 
@@ -72,6 +82,8 @@ class Context:
     chosen: ChannelName | None
     dropped: Mapping[ChannelName, Reason] = field(default_factory=dict)
     closed: Mapping[ChannelName, Hold] = field(default_factory=dict)
+    traffic: Traffic = QUIET
+    assignment: Assignment | None = None
     notes: list[str] | None = None
 
     def after(self, verdict: Pass) -> "Context":

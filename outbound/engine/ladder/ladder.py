@@ -11,9 +11,11 @@ from datetime import datetime
 from typing import assert_never
 
 from outbound.domain.decision import Decision, Hold, Send, Skip
+from outbound.domain.experiment import Assignment
 from outbound.domain.person import Person
 from outbound.domain.policy import Policy
 from outbound.domain.reasons import Reason, ReasonCode
+from outbound.domain.traffic import QUIET, Traffic
 from outbound.engine.ladder.blackout import blackout
 from outbound.engine.ladder.channels import choose, ordered
 from outbound.engine.ladder.consent import consent
@@ -36,6 +38,17 @@ _TIME = "%Y-%m-%dT%H:%MZ"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What a climb begins with besides candidate and person."""
+
+    policy: Policy
+    now: datetime
+    switches: Switches
+    traffic: Traffic
+    assignment: Assignment | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One line of an explanation: the gate, its verdict and the words for it.
 
@@ -47,45 +60,57 @@ class Step:
     text: str
 
 
-def decide(candidate: Candidate, person: Person, *, policy: Policy, now: datetime, switches: Switches) -> Decision:
-    """Send on which channel, hold until when, or skip; with the reason of the first gate that stopped it.
-
-    Asked about a candidate that is due later than ``now``, it answers for the moment it is due. A hold may lie
-    past ``expires``: the caller then lets the message expire.
-    """
-    return _climb(_context(candidate, person, policy=policy, now=now, switches=switches), None)
-
-
-def ladder_steps(
-    candidate: Candidate, person: Person, *, policy: Policy, now: datetime, switches: Switches
-) -> tuple[Step, ...]:
-    """The same decision, gate by gate; the verdict of the last step is what ``decide`` answers."""
-    steps: list[Step] = []
-    _climb(_context(candidate, person, policy=policy, now=now, switches=switches, notes=[]), steps)
-    return tuple(steps)
-
-
-def _context(
+def decide(
     candidate: Candidate,
     person: Person,
     *,
     policy: Policy,
     now: datetime,
     switches: Switches,
-    notes: list[str] | None = None,
-) -> Context:
+    traffic: Traffic = QUIET,
+    assignment: Assignment | None = None,
+) -> Decision:
+    """Send on which channel, hold until when, or skip; with the reason of the first gate that stopped it.
+
+    Asked about a candidate that is due later than ``now``, it answers for the moment it is due. A hold may lie
+    past ``expires``: the caller then lets the message expire.
+    """
+    start = Start(policy=policy, now=now, switches=switches, traffic=traffic, assignment=assignment)
+    return _climb(_context(candidate, person, start), None)
+
+
+def ladder_steps(
+    candidate: Candidate,
+    person: Person,
+    *,
+    policy: Policy,
+    now: datetime,
+    switches: Switches,
+    traffic: Traffic = QUIET,
+    assignment: Assignment | None = None,
+) -> tuple[Step, ...]:
+    """The same decision, gate by gate; the verdict of the last step is what ``decide`` answers."""
+    steps: list[Step] = []
+    start = Start(policy=policy, now=now, switches=switches, traffic=traffic, assignment=assignment)
+    _climb(_context(candidate, person, start, notes=[]), steps)
+    return tuple(steps)
+
+
+def _context(candidate: Candidate, person: Person, start: Start, notes: list[str] | None = None) -> Context:
     preferred = person.customer.preference.channel
     channels = ordered(candidate, preferred)
     return Context(
         candidate=candidate,
         person=person,
-        policy=policy,
-        switches=switches,
-        now=now,
-        at=max(now, candidate.due),
+        policy=start.policy,
+        switches=start.switches,
+        now=start.now,
+        at=max(start.now, candidate.due),
         order=channels,
         channels=channels,
         chosen=preferred if preferred in channels else None,
+        traffic=start.traffic,
+        assignment=start.assignment,
         notes=notes,
     )
 

@@ -5,7 +5,17 @@ Built only from what is always there: a missing value would make two occurrences
 
 from collections.abc import Mapping
 
-from outbound.domain.rule import DateTrigger, EventTrigger, KeyTemplate, ScheduleTrigger, Schema, ScriptTrigger, Trigger
+from outbound.domain.rule import (
+    ChangedTrigger,
+    DateTrigger,
+    EntersTrigger,
+    EventTrigger,
+    KeyTemplate,
+    ScheduleTrigger,
+    Schema,
+    ScriptTrigger,
+    Trigger,
+)
 from outbound.domain.source import Span
 from outbound.engine.rulefiles.codes import Code
 from outbound.engine.rulefiles.findings import Findings, did_you_mean
@@ -26,6 +36,10 @@ def default_once(trigger: Trigger) -> str:
             return "{period}"
         case DateTrigger():
             return "{date}/{offset}"
+        case ChangedTrigger():
+            return "{change.id}"
+        case EntersTrigger():
+            return "{entry.number}"
         case ScriptTrigger():
             return "{key}"
 
@@ -40,6 +54,10 @@ def placeholders(trigger: Trigger, schema: Schema | None) -> Mapping[str, bool]:
             return {"period": True, "date": True}
         case DateTrigger():
             return {"date": True, "offset": True, "year": True}
+        case ChangedTrigger():
+            return {"change.id": True, "change.date": True}
+        case EntersTrigger():
+            return {"entry.number": True, "entry.date": True}
         case ScriptTrigger():
             return {"key": True, **{f"script.{name}": True for name in trigger.arguments}}
 

@@ -13,7 +13,7 @@ from outbound.storage.tables.customers import (
 )
 from outbound.storage.tables.installation import active_release, daemon, installation, release
 from outbound.storage.tables.outbox import attempt, leg, message
-from outbound.storage.tables.runs import decision, firing, manifest, run, send_request
+from outbound.storage.tables.runs import decision, experiment, firing, manifest, membership, run, send_request
 
 __all__ = [
     "active_release",
@@ -26,11 +26,13 @@ __all__ = [
     "daemon",
     "decision",
     "event",
+    "experiment",
     "firing",
     "import_batch",
     "installation",
     "leg",
     "manifest",
+    "membership",
     "message",
     "metadata",
     "release",

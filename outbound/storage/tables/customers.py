@@ -8,6 +8,8 @@ from sqlmodel import Field, SQLModel
 
 from outbound.storage.tables.base import Json, table
 
+_PENDING = sa.text("pending")
+
 
 class CustomerRow(SQLModel, table=True):
     """One person. Declared attributes live in one JSON document; reserved ones have columns here or in address.
@@ -51,10 +53,16 @@ class AddressRow(SQLModel, table=True):
 
 
 class CustomerChangeRow(SQLModel, table=True):
-    """Append-only history of attributes, addresses and preferences. ``source`` names import file, page or operator."""
+    """Append-only history of attributes, addresses and preferences. ``source`` names import file, page or operator.
+
+    ``pending``: a rule waits for changes of this attribute and has not seen this one yet.
+    """
 
     __tablename__ = "customer_change"
-    __table_args__ = (sa.Index("ix_customer_change_customer_at", "customer_id", "at"),)
+    __table_args__ = (
+        sa.Index("ix_customer_change_customer_at", "customer_id", "at"),
+        sa.Index("ix_customer_change_pending", "id", sqlite_where=_PENDING, postgresql_where=_PENDING),
+    )
 
     id: int | None = Field(
         default=None,
@@ -66,6 +74,7 @@ class CustomerChangeRow(SQLModel, table=True):
     new: Any = Field(default=None, sa_type=Json, nullable=True)
     at: datetime
     source: str
+    pending: bool = False
 
 
 class ConsentEventRow(SQLModel, table=True):

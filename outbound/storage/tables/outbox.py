@@ -72,16 +72,24 @@ class MessageRow(SQLModel, table=True):
     date: datetime | None = None
     body_hash: str = ""
     language: str = ""
+    depth: int = 0
     created_at: datetime
     updated_at: datetime
     sent_at: datetime | None = None
 
 
 class LegRow(SQLModel, table=True):
-    """One channel's turn of a message. ``moved_on`` says why the next leg was opened (``next_on``)."""
+    """One channel's turn of a message. ``moved_on`` says why the next leg was opened (``next_on``).
+
+    ``cost`` is in millionths of the policy's currency, 0 until the provider accepted the message.
+    ``receipt_at`` is when the provider reported the delivery.
+    """
 
     __tablename__ = "leg"
-    __table_args__ = (sa.Index("ix_leg_provider_ref", "provider_ref"),)
+    __table_args__ = (
+        sa.Index("ix_leg_provider_ref", "provider_ref"),
+        sa.Index("ix_leg_customer_at", "customer_id", "at"),  # what caps count
+    )
 
     message_id: str = Field(primary_key=True)
     n: int = Field(primary_key=True)
@@ -91,6 +99,8 @@ class LegRow(SQLModel, table=True):
     account: str = ""
     provider_ref: str = ""
     moved_on: str = ""
+    cost: int = Field(default=0, sa_type=sa.BigInteger)
+    receipt_at: datetime | None = None
     at: datetime
 
 

@@ -8,17 +8,26 @@ from sqlmodel import Field, SQLModel
 
 from outbound.storage.tables.base import Json, table
 
+_LIMITED = sa.text("limited <> ''")
+
 
 class RunRow(SQLModel, table=True):
     """One slot of a rule over its audience; the unit of the equation.
 
     ``slot`` is the period of a schedule, the local date of a date rule, the UTC day of an event rule, or the
     key of ``outbound send``. ``candidates`` counts those that matched with ``who`` true; ``skipped`` the ones
-    that planning itself skipped, by reason; the messages are counted from the outbox.
+    that planning itself skipped, by reason; the messages are counted from the outbox. ``cost`` is what they will
+    cost as planned, in millionths of ``currency``.
+
+    ``limited`` is the limit that the run exceeds, "" for none: its messages then wait until a person approves.
+    ``approved_messages`` and ``approved_cost`` are what that person saw; more than that stops the run again.
     """
 
     __tablename__ = "run"
-    __table_args__ = (sa.UniqueConstraint("rule", "slot"),)
+    __table_args__ = (
+        sa.UniqueConstraint("rule", "slot"),
+        sa.Index("ix_run_limited", "limited", sqlite_where=_LIMITED, postgresql_where=_LIMITED),
+    )
 
     id: str = Field(primary_key=True)
     rule: str
@@ -30,6 +39,13 @@ class RunRow(SQLModel, table=True):
     planned_at: datetime | None = None
     candidates: int = 0
     skipped: int = 0
+    cost: int = Field(default=0, sa_type=sa.BigInteger)
+    currency: str = ""
+    limited: str = ""
+    approved_messages: int = 0
+    approved_cost: int = Field(default=0, sa_type=sa.BigInteger)
+    approved_by: str = ""
+    approved_at: datetime | None = None
 
 
 class FiringRow(SQLModel, table=True):
@@ -48,7 +64,8 @@ class FiringRow(SQLModel, table=True):
 class DecisionRow(SQLModel, table=True):
     """One candidate's decision at planning, stored from ``reentry`` on. Unique like a message.
 
-    ``verdict`` is send, hold or skip; a send or hold has a message of the same key.
+    ``verdict`` is send, hold or skip; a send or hold has a message of the same key. ``experiment`` and
+    ``variant`` name the exposure; of somebody held out there is the experiment alone.
     """
 
     __tablename__ = "decision"
@@ -64,6 +81,8 @@ class DecisionRow(SQLModel, table=True):
     reason: str = ""
     detail: str = ""
     channel: str = ""
+    experiment: str = ""
+    variant: str = ""
     at: datetime
 
     __table_args__ = (sa.Index("ix_decision_customer_at", "customer_id", "at"),)
@@ -95,7 +114,36 @@ class SendRequestRow(SQLModel, table=True):
     by: str
 
 
+class ExperimentRow(SQLModel, table=True):
+    """An experiment as it was at its first exposure, from when on it is frozen. ``kind``: ``rule`` or ``global``."""
+
+    __tablename__ = "experiment"
+
+    id: str = Field(primary_key=True)
+    kind: str
+    rule: str = ""
+    definition: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    exposed_at: datetime
+
+
+class MembershipRow(SQLModel, table=True):
+    """Who was in a segment when it was last looked at, for rules that fire on entering it.
+
+    ``entries`` counts how often the customer entered; 0: was in it when the watching began.
+    """
+
+    __tablename__ = "membership"
+
+    segment: str = Field(primary_key=True)
+    customer_id: str = Field(primary_key=True)
+    inside: bool
+    entries: int = 0
+    at: datetime
+
+
 run = table(RunRow)
+experiment = table(ExperimentRow)
+membership = table(MembershipRow)
 firing = table(FiringRow)
 decision = table(DecisionRow)
 manifest = table(ManifestRow)

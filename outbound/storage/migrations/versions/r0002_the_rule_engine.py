@@ -1,0 +1,69 @@
+"""The rule engine: experiments, memberships of segments, limits of runs, costs, receipts and what caps count."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+from sqlmodel.sql import sqltypes
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+_TEXT = sqltypes.AutoString()
+_INSTANT = sqltypes.UTCDateTime()
+
+
+def upgrade() -> None:
+    _add("message", sa.Column("depth", sa.Integer(), nullable=False, server_default="0"))
+    _add("leg", sa.Column("cost", sa.BigInteger(), nullable=False, server_default="0"))
+    _add("leg", sa.Column("receipt_at", _INSTANT, nullable=True))
+    op.create_index("ix_leg_customer_at", "leg", ["customer_id", "at"], unique=False)
+    for name in ("experiment", "variant"):
+        _add("decision", sa.Column(name, _TEXT, nullable=False, server_default=""))
+    for name in ("cost", "approved_cost"):
+        _add("run", sa.Column(name, sa.BigInteger(), nullable=False, server_default="0"))
+    _add("run", sa.Column("approved_messages", sa.Integer(), nullable=False, server_default="0"))
+    for name in ("currency", "limited", "approved_by"):
+        _add("run", sa.Column(name, _TEXT, nullable=False, server_default=""))
+    _add("run", sa.Column("approved_at", _INSTANT, nullable=True))
+    limited = sa.text("limited <> ''")
+    op.create_index("ix_run_limited", "run", ["limited"], unique=False, sqlite_where=limited, postgresql_where=limited)
+    _add("customer_change", sa.Column("pending", sa.Boolean(), nullable=False, server_default=sa.false()))
+    pending = sa.text("pending")
+    op.create_index(
+        "ix_customer_change_pending",
+        "customer_change",
+        ["id"],
+        unique=False,
+        sqlite_where=pending,
+        postgresql_where=pending,
+    )
+    op.create_table(
+        "experiment",
+        sa.Column("id", _TEXT, nullable=False),
+        sa.Column("kind", _TEXT, nullable=False),
+        sa.Column("rule", _TEXT, nullable=False),
+        sa.Column(
+            "definition",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
+        sa.Column("exposed_at", _INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "membership",
+        sa.Column("segment", _TEXT, nullable=False),
+        sa.Column("customer_id", _TEXT, nullable=False),
+        sa.Column("inside", sa.Boolean(), nullable=False),
+        sa.Column("entries", sa.Integer(), nullable=False),
+        sa.Column("at", _INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("segment", "customer_id"),
+    )
+
+
+def _add(table: str, column: "sa.Column[object]") -> None:
+    op.add_column(table, column)
