@@ -24,7 +24,8 @@ class Experiment:
     """A rule's experiment. ``id`` is the salt of its hashes; ``coverage`` and ``holdout`` are shares of BUCKETS.
 
     ``unit`` is the required customer attribute that is hashed (``id``). ``holdout`` is a share of those covered.
-    ``goal`` is what counts as conversion after the exposure. ``stop``: no new exposures after that day.
+    ``goal`` is what counts as conversion after the exposure. ``stop``: no new exposures after that day. The order of
+    ``variants`` is theirs on the scale of the buckets.
     """
 
     id: str
@@ -50,7 +51,7 @@ class Assignment:
 
     ``covered`` False: outside the experiment's coverage, no candidate at all. ``held_out_by`` is the id of the
     experiment or of the global holdout that keeps the person silent, "" for none. ``experiment`` and ``variant``
-    name the exposure, "" where the rule has no experiment.
+    name the exposure, "" where the rule has no experiment, and for those whom the global holdout keeps out of it.
     """
 
     covered: bool = True

@@ -1,0 +1,122 @@
+"""Who takes part in an experiment and in which group: pure hashing, the same for whoever asks (rules.md 1.9).
+
+A bucket is the first 8 bytes (big-endian) of SHA-256(``salt:purpose:unit``) mod 10,000. Coverage, holdout and variant
+are separate purposes: with one shared hash, everybody inside a coverage of 20 % would land in the first variant.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from functools import lru_cache
+from hashlib import sha256
+
+from outbound.domain.experiment import BUCKETS, Assignment, Experiment, GlobalHoldout, Variant
+
+_ID = "id"
+
+
+class Purpose(StrEnum):
+    """What a bucket decides."""
+
+    COVERAGE = "coverage"
+    HOLDOUT = "holdout"
+    VARIANT = "variant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buckets:
+    """The numbers behind an assignment, for explanations. None: not asked, since nothing depends on it."""
+
+    coverage: int | None = None
+    holdout: int | None = None
+    variant: int | None = None
+
+
+def bucket(salt: str, purpose: Purpose, unit: str) -> int:
+    """The place of ``unit`` among BUCKETS: 0 to 9,999."""
+    return _place(_prefix(salt, purpose), unit)
+
+
+def assign(
+    experiment: Experiment | None, holdout: GlobalHoldout | None, *, unit: str, customer_id: str, day: date
+) -> Assignment | None:
+    """The person's part in ``experiment`` and the global ``holdout``; None when neither applies.
+
+    ``unit`` is the person's value of the experiment's unit (`unit_of`); one without a value cannot be assigned and is
+    not covered. ``holdout`` is passed for marketing alone. ``day`` is the customer's own: after the experiment's
+    ``stop`` nobody is covered any more.
+    """
+    if experiment is None:
+        if holdout is None:
+            return None
+        return Assignment(held_out_by=holdout.id) if _held_globally(holdout, customer_id) else _FREE
+    if not unit or (experiment.stop is not None and day > experiment.stop):
+        return _OUTSIDE
+    salt = experiment.id
+    if not _within(experiment.coverage, salt, Purpose.COVERAGE, unit):
+        return _OUTSIDE
+    if holdout is not None and _held_globally(holdout, customer_id):
+        return Assignment(held_out_by=holdout.id)
+    if _within(experiment.holdout, salt, Purpose.HOLDOUT, unit):
+        return Assignment(held_out_by=salt, experiment=salt)
+    return Assignment(experiment=salt, variant=variant_at(experiment.variants, bucket(salt, Purpose.VARIANT, unit)))
+
+
+def variant_at(variants: Mapping[str, Variant], place: int) -> str:
+    """The variant whose stretch of the buckets holds ``place``: in the order written, each as long as its weight."""
+    total = sum(variant.weight for variant in variants.values())
+    reached = 0
+    for name, variant in variants.items():
+        reached += variant.weight
+        if place * total < reached * BUCKETS:
+            return name
+    raise ValueError("an experiment needs a variant with a weight")
+
+
+def unit_of(experiment: Experiment, values: Mapping[str, object], customer_id: str) -> str:
+    """The text that is hashed: the customer's id, or the attribute that ``experiment.unit`` names, "" without one."""
+    if experiment.unit == _ID:
+        return customer_id
+    value = values.get(experiment.unit)
+    return "" if value is None else str(value)
+
+
+def template_of(experiment: Experiment, variant: str) -> str:
+    """The template of the variant, "" where the rule's own is meant."""
+    found = experiment.variants.get(variant)
+    return found.template if found is not None else ""
+
+
+def buckets(experiment: Experiment, unit: str) -> Buckets:
+    """All three buckets of ``unit``, also those that `assign` need not ask."""
+    salt = experiment.id
+    return Buckets(
+        coverage=bucket(salt, Purpose.COVERAGE, unit),
+        holdout=bucket(salt, Purpose.HOLDOUT, unit),
+        variant=bucket(salt, Purpose.VARIANT, unit),
+    )
+
+
+_FREE = Assignment()
+_OUTSIDE = Assignment(covered=False)
+
+
+def _held_globally(holdout: GlobalHoldout, customer_id: str) -> bool:
+    return _within(holdout.share, holdout.id, Purpose.HOLDOUT, customer_id)
+
+
+def _within(share: int, salt: str, purpose: Purpose, unit: str) -> bool:
+    """Whether the unit's bucket lies in the share; nothing and everything need no hash."""
+    if share <= 0:
+        return False
+    return share >= BUCKETS or _place(_prefix(salt, purpose), unit) < share
+
+
+@lru_cache(maxsize=1024)
+def _prefix(salt: str, purpose: Purpose) -> bytes:
+    return f"{salt}:{purpose}:".encode()
+
+
+def _place(prefix: bytes, unit: str) -> int:
+    return int.from_bytes(sha256(prefix + unit.encode()).digest()[:8], "big") % BUCKETS
