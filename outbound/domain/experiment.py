@@ -52,9 +52,11 @@ class Assignment:
     ``covered`` False: outside the experiment's coverage, no candidate at all. ``held_out_by`` is the id of the
     experiment or of the global holdout that keeps the person silent, "" for none. ``experiment`` and ``variant``
     name the exposure, "" where the rule has no experiment, and for those whom the global holdout keeps out of it.
+    ``why`` has the numbers in words, where somebody asked for an explanation.
     """
 
     covered: bool = True
     held_out_by: str = ""
     experiment: str = ""
     variant: str = ""
+    why: str = ""

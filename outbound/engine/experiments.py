@@ -5,7 +5,7 @@ are separate purposes: with one shared hash, everybody inside a coverage of 20 %
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import date
 from enum import StrEnum
 from functools import lru_cache
@@ -22,15 +22,6 @@ class Purpose(StrEnum):
     COVERAGE = "coverage"
     HOLDOUT = "holdout"
     VARIANT = "variant"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Buckets:
-    """The numbers behind an assignment, for explanations. None: not asked, since nothing depends on it."""
-
-    coverage: int | None = None
-    holdout: int | None = None
-    variant: int | None = None
 
 
 def bucket(salt: str, purpose: Purpose, unit: str) -> int:
@@ -88,14 +79,38 @@ def template_of(experiment: Experiment, variant: str) -> str:
     return found.template if found is not None else ""
 
 
-def buckets(experiment: Experiment, unit: str) -> Buckets:
-    """All three buckets of ``unit``, also those that `assign` need not ask."""
-    salt = experiment.id
-    return Buckets(
-        coverage=bucket(salt, Purpose.COVERAGE, unit),
-        holdout=bucket(salt, Purpose.HOLDOUT, unit),
-        variant=bucket(salt, Purpose.VARIANT, unit),
-    )
+def explained(
+    experiment: Experiment | None, holdout: GlobalHoldout | None, *, unit: str, customer_id: str, day: date
+) -> Assignment | None:
+    """`assign` with the numbers behind it in ``why``: ``coverage 155 < 2000, holdout 9564 >= 1000, variant ...``."""
+    found = assign(experiment, holdout, unit=unit, customer_id=customer_id, day=day)
+    if found is None:
+        return None
+    said: list[str] = []
+    if experiment is not None:
+        said.append(_coverage(experiment, unit, day))
+    if holdout is not None and found.covered:
+        place = bucket(holdout.id, Purpose.HOLDOUT, customer_id)
+        said.append(f"{holdout.id} {place} {_sign(place, holdout.share)} {holdout.share}")
+    if experiment is not None and found.experiment:
+        place = bucket(experiment.id, Purpose.HOLDOUT, unit)
+        said.append(f"holdout {place} {_sign(place, experiment.holdout)} {experiment.holdout}")
+    if experiment is not None and found.variant:
+        said.append(f"variant {bucket(experiment.id, Purpose.VARIANT, unit)} -> {found.variant}")
+    return replace(found, why=", ".join(said))
+
+
+def _coverage(experiment: Experiment, unit: str, day: date) -> str:
+    if not unit:
+        return f"no {experiment.unit} to assign by"
+    if experiment.stop is not None and day > experiment.stop:
+        return f"no new exposures after {experiment.stop}"
+    place = bucket(experiment.id, Purpose.COVERAGE, unit)
+    return f"coverage {place} {_sign(place, experiment.coverage)} {experiment.coverage}"
+
+
+def _sign(place: int, share: int) -> str:
+    return "<" if place < share else ">="
 
 
 _FREE = Assignment()

@@ -10,7 +10,7 @@ from datetime import date
 import pytest
 
 from outbound.domain.experiment import Assignment, Experiment, GlobalHoldout, Variant
-from outbound.engine.experiments import Purpose, assign, bucket, buckets, template_of, unit_of, variant_at
+from outbound.engine.experiments import Purpose, assign, bucket, explained, template_of, unit_of, variant_at
 
 PEOPLE = [f"c{number}" for number in range(200_000)]
 FEW = PEOPLE[:40_000]
@@ -59,9 +59,10 @@ def test_the_shares_of_200000_people_are_those_of_the_specification() -> None:
 
 def test_leo_gets_the_numbers_of_the_specification() -> None:
     """Rules.md section 3 shows them: another byte order, salt or separator would give others."""
-    found = buckets(WINBACK, "leo")
-    assert (found.coverage, found.holdout, found.variant) == (155, 9564, 2119)
-    assert part("leo") == Assignment(experiment="winback-2026-q4", variant="plain")
+    found = explained(WINBACK, None, unit="leo", customer_id="leo", day=DAY)
+    words = "coverage 155 < 2000, holdout 9564 >= 1000, variant 2119 -> plain"
+    assert found == Assignment(experiment="winback-2026-q4", variant="plain", why=words)
+    assert part("leo") == replace(found, why="")
 
 
 def test_growing_the_coverage_moves_nobody() -> None:
@@ -164,6 +165,34 @@ def test_after_stop_nobody_is_exposed() -> None:
 def test_shares_of_nothing_and_of_everything(coverage: int, holdout: int, expected: Assignment) -> None:
     change = replace(WINBACK, coverage=coverage, holdout=holdout, variants={"plain": WINBACK.variants["plain"]})
     assert {part(who, change) for who in PEOPLE[:2_000]} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("experiment", "holdout", "who", "day", "expected"),
+    [
+        (WINBACK, None, "Leo", DAY, "coverage 5124 >= 2000"),
+        (
+            WINBACK,
+            GLOBAL,
+            "leo",
+            DAY,
+            "coverage 155 < 2000, global-2026 {global} >= 500, holdout 9564 >= 1000, variant",
+        ),
+        (WINBACK, GLOBAL, "Leo", DAY, "coverage 5124 >= 2000"),
+        (WINBACK, None, "leo", date(2027, 1, 1), "no new exposures after 2026-12-31"),
+        (WINBACK, None, "", DAY, "no id to assign by"),
+        (None, GLOBAL, "leo", DAY, "global-2026 {global} >= 500"),
+    ],
+)
+def test_an_explanation_says_no_more_than_was_decided(
+    experiment: Experiment | None, holdout: GlobalHoldout | None, who: str, day: date, expected: str
+) -> None:
+    found = explained(experiment, holdout, unit=who, customer_id=who, day=day)
+    assert found is not None
+    assert replace(found, why="") == part(who, experiment, holdout, day)
+    number = str(bucket("global-2026", Purpose.HOLDOUT, who))
+    assert found.why.startswith(expected.replace("{global}", number))
+    assert ("variant" in found.why) == bool(found.variant)
 
 
 def test_nothing_applies_without_an_experiment_and_without_a_global_holdout() -> None:

@@ -1,8 +1,8 @@
 """The ladder: every candidate message climbs it, at planning and again at the gate before it is handed over.
 
 The order is that of rules.md 1.9. Gates still to come have their places: ``match``, ``who``, ``reentry`` and
-``once`` are answered before a candidate exists; ``experiment``, ``conflict`` and ``cap`` go between
-``reachable`` and ``blackout``; ``limits``, ``render`` and ``provider`` follow ``quiet_hours``.
+``once`` are answered before a candidate exists; ``conflict`` and ``cap`` go between ``experiment`` and
+``blackout``; ``limits``, ``render`` and ``provider`` follow ``quiet_hours``.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,6 +20,7 @@ from outbound.engine.ladder.blackout import blackout
 from outbound.engine.ladder.channels import choose, ordered
 from outbound.engine.ladder.consent import consent
 from outbound.engine.ladder.context import PASS, Candidate, Context, Pass, Switches, Verdict
+from outbound.engine.ladder.experiment import experiment
 from outbound.engine.ladder.paused import paused
 from outbound.engine.ladder.quiet_hours import quiet_hours
 from outbound.engine.ladder.reachable import reachable
@@ -30,6 +31,7 @@ LADDER: tuple[tuple[str, Callable[[Context], Verdict]], ...] = (
     ("suppressed", suppressed),
     ("consent", consent),
     ("reachable", reachable),
+    ("experiment", experiment),
     ("blackout", blackout),
     ("quiet_hours", quiet_hours),
 )

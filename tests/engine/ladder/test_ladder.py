@@ -63,9 +63,10 @@ def told(decision: Decision) -> str:
 
 def test_the_ladder_stands_in_the_order_of_the_reasons() -> None:
     gates = [gate for gate, _ in LADDER]
-    assert gates == ["paused", "suppressed", "consent", "reachable", "blackout", "quiet_hours"]
-    codes = [code for code in ReasonCode if code in gates or code is ReasonCode.UNREACHABLE]
-    assert [gate.replace("reachable", "unreachable") for gate in gates] == codes
+    assert gates == ["paused", "suppressed", "consent", "reachable", "experiment", "blackout", "quiet_hours"]
+    said = {"reachable": "unreachable", "experiment": "held_out"}
+    reasons = [said.get(gate, gate) for gate in gates]
+    assert reasons == [code for code in ReasonCode if code in reasons]
 
 
 # channels
@@ -388,12 +389,13 @@ def test_the_steps_tell_the_same_story_as_the_decision() -> None:
     who = person(reach=(EMAIL, SMS), suppressed=frozenset({("sms", "all")}))
     what = candidate(due=LATE)
     steps = ladder_steps(what, who, policy=POLICY, now=LATE, switches=NOTHING_PAUSED)
-    assert [step.gate for step in steps] == ["paused", "suppressed", "consent", "reachable", "blackout", "quiet_hours"]
+    assert [step.gate for step in steps] == [gate for gate, _ in LADDER]
     assert [step.text for step in steps] == [
         "not paused",
         "sms: suppressed.sms.all",
         "offers/push needs opt_in: granted; offers/email needs opt_in: granted",
         "has email; push: unreachable.no_push",
+        "no experiment",
         "no blackout",
         "email: quiet_hours until 2026-06-04T06:00Z; quiet_hours until 2026-06-04T06:00Z",
     ]
