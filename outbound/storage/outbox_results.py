@@ -46,7 +46,8 @@ class Result:
     """What one attempt came to, and where its message goes from ``sending``.
 
     ``not_before`` belongs to ``ready`` (a retry); ``charged`` counts the attempt against the retry schedule.
-    With ``next_leg`` the state is ``failed`` for the moment it takes to open the next leg.
+    With ``next_leg`` the state is ``failed`` for the moment it takes to open the next leg. ``cost`` is in
+    millionths, of what the provider accepted.
     """
 
     attempt_id: str
@@ -60,6 +61,7 @@ class Result:
     next_leg: NextLeg | None = None
     resend_at: datetime | None = None
     suppress: tuple[Suppression, ...] = ()
+    cost: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +106,19 @@ def record(connection: Connection, results: Sequence[Result], *, now: datetime) 
     ]
     if references:
         connection.execute(_refer(), references)
+    _charge(connection, results)
     return Recorded(late=frozenset(r.attempt_id for r in late), proved=_prove(connection, late, now=now))
+
+
+def _charge(connection: Connection, results: Sequence[Result]) -> None:
+    """Write what accepted messages cost, also late ones: the provider bills them. Few prices: one UPDATE for each."""
+    by_price: dict[tuple[int, int], list[str]] = defaultdict(list)
+    for result in results:
+        if result.cost:
+            by_price[result.cost, result.leg].append(result.message_id)
+    dialect = connection.dialect.name
+    for (cost, n), ids in sorted(by_price.items()):
+        connection.execute(_charged(dialect), {**bind_ids(dialect, sorted(ids)), "b_n": n, "b_cost": cost})
 
 
 def resend_after_unknown(connection: Connection, ids: Sequence[str], *, not_before: datetime, now: datetime) -> int:
@@ -153,6 +167,12 @@ def _fix_hash() -> sa.Update:
 def _refer() -> sa.Update:
     bound = (leg.c.message_id == sa.bindparam("b_id"), leg.c.n == sa.bindparam("b_n"))
     return leg.update().where(*bound).values(provider_ref=sa.bindparam("b_ref"))
+
+
+@cache
+def _charged(dialect: str) -> sa.Update:
+    bound = (among_ids(dialect, leg.c.message_id), leg.c.n == sa.bindparam("b_n"))
+    return leg.update().where(*bound).values(cost=sa.bindparam("b_cost"))
 
 
 @cache

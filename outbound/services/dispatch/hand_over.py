@@ -149,7 +149,7 @@ class _Deliveries:
         if breaker.heard(outcome, self._slice.moment()):
             account = ready.passed.begin.account
             log.warning("account paused", adapter=account, code=outcome.code, enhanced=outcome.enhanced)
-        self._answer(Answered(passed=ready.passed, outcome=outcome))
+        self._answer(Answered(passed=ready.passed, outcome=outcome, parts=ready.parts))
 
     async def _try(self, ready: Ready) -> Outcome:
         passed = ready.passed

@@ -36,12 +36,16 @@ class Passed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """Rendered: the exact bytes, to be handed over. ``marked``: the handover is durable already."""
+    """Rendered: the exact bytes, to be handed over. ``marked``: the handover is durable already.
+
+    ``parts`` are the segments of an SMS, what it is charged by.
+    """
 
     passed: Passed
     parcel: Parcel
     body_hash: str
     marked: bool = False
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,7 @@ class Answered:
     stop: "RenderFailure | None" = field(default=None)
     unspent: bool = False
     """It never tried (account paused, gate too old, worker stopping): back to ready as if nothing had been."""
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from outbound.domain.customer import ChannelName
 from outbound.domain.errors import OutboundError
 from outbound.domain.ids import content_hash
 from outbound.domain.outcome import Outcome, OutcomeKind
-from outbound.domain.rendered import EmailEnvelope, RenderedEmail, RenderStop
+from outbound.domain.rendered import EmailEnvelope, RenderedEmail, RenderedSms, RenderStop
 from outbound.engine.rendering import Links
 from outbound.services.dispatch.kit import Kit, Slice
 from outbound.services.dispatch.parcels import Answered, Passed, Ready, RenderFailure, domain_of
@@ -83,7 +83,8 @@ def _render(kit: Kit, passed: Passed) -> Ready | Answered:
         customer_id=begin.customer_id,
         subject=subject,
     )
-    return Ready(passed=passed, parcel=parcel, body_hash=digest)
+    parts = rendered.segments if isinstance(rendered, RenderedSms) else 1
+    return Ready(passed=passed, parcel=parcel, body_hash=digest, parts=parts)
 
 
 def _stopped(passed: Passed, failure: RenderFailure) -> Answered:

@@ -10,6 +10,7 @@ from outbound.domain.keyring import Keyring
 from outbound.domain.message import MessageState
 from outbound.domain.outcome import Outcome, OutcomeKind
 from outbound.domain.reasons import Reason, ReasonCode
+from outbound.engine.costs import price
 from outbound.services.dispatch.parcels import Answered, Passed
 from outbound.services.dispatch.retries import SECURITY, delay
 from outbound.storage.outbox_results import NextLeg, Result
@@ -59,7 +60,14 @@ def verdict(
         next_leg=to.next_leg,
         resend_at=to.resend_at,
         suppress=suppressions(outcome, passed, keyring=keyring, now=now),
+        cost=_cost(answered) if outcome.kind is K.ACCEPTED else 0,
     )
+
+
+def _cost(answered: Answered) -> int:
+    """What an accepted message costs, by today's policy and where the customer lives."""
+    passed = answered.passed
+    return price(passed.policy, passed.begin.channel, passed.customer.country, parts=answered.parts)
 
 
 def _after(outcome: Outcome, passed: Passed, *, now: datetime, jitter: float, retry_at: datetime | None) -> _Move:
