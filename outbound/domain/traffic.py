@@ -14,16 +14,21 @@ class Contact:
     topic: str
     channel: ChannelName
     at: datetime
+    message_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rival:
-    """A queued message of the same customer that obeys caps too. ``due`` is UTC."""
+    """A queued message of the same customer that obeys caps too.
+
+    ``due`` is when it was planned to leave, ``not_before`` when it will ask its gate next, both UTC.
+    """
 
     message_id: str
     rule: str
     priority: int
     due: datetime
+    not_before: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

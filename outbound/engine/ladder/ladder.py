@@ -17,7 +17,9 @@ from outbound.domain.policy import Policy
 from outbound.domain.reasons import Reason, ReasonCode
 from outbound.domain.traffic import QUIET, Traffic
 from outbound.engine.ladder.blackout import blackout
+from outbound.engine.ladder.cap import cap
 from outbound.engine.ladder.channels import choose, ordered
+from outbound.engine.ladder.conflict import conflict
 from outbound.engine.ladder.consent import consent
 from outbound.engine.ladder.context import PASS, Candidate, Context, Pass, Switches, Verdict
 from outbound.engine.ladder.experiment import experiment
@@ -32,6 +34,8 @@ LADDER: tuple[tuple[str, Callable[[Context], Verdict]], ...] = (
     ("consent", consent),
     ("reachable", reachable),
     ("experiment", experiment),
+    ("conflict", conflict),
+    ("cap", cap),
     ("blackout", blackout),
     ("quiet_hours", quiet_hours),
 )
