@@ -134,7 +134,10 @@ Trigger = EventTrigger | ScheduleTrigger | DateTrigger | ChangedTrigger | Enters
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendAction:
-    """Which template on which channels. ``templates`` maps an offset (``-14d``) to a template; "" is any."""
+    """Which template on which channels. ``templates`` maps an offset (``-14d``) to a template; "" is any.
+
+    It is empty where the variants of the rule's experiment name the templates.
+    """
 
     templates: Mapping[str, str]
     channels: tuple[ChannelName, ...]
@@ -143,10 +146,13 @@ class SendAction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Exceeding one stops the run until a person approves. ``growth`` is a fraction (0.3 = 30 %)."""
+    """Exceeding one stops the run until a person approves.
+
+    ``cost`` is in millionths of ``currency``, the one of the policy; ``growth`` is a fraction (0.3 = 30 %).
+    """
 
     recipients: int | None = None
-    cost: float | None = None
+    cost: int | None = None
     currency: str = ""
     growth: float | None = None
 
@@ -176,3 +182,9 @@ class Rule:
     active_from: datetime | date | None = None
     active_until: datetime | date | None = None
     draft: bool = False
+
+    @property
+    def templates(self) -> frozenset[str]:
+        """Every template the rule may send: its own and those of its variants."""
+        variants = self.experiment.variants.values() if self.experiment else ()
+        return frozenset(self.send.templates.values()) | {v.template for v in variants if v.template}

@@ -63,7 +63,7 @@ def preview(
     topic = topic_of(active, found)
     links = _links(public_url, unsubscribe=topic.declinable)
     shown = []
-    for template in dict.fromkeys(found.send.templates.values()):
+    for template in dict.fromkeys((*found.send.templates.values(), *sorted(found.templates))):
         context = active.templates.snapshot(template, values)
         for channel in found.send.channels:
             content = (

@@ -15,8 +15,10 @@ from outbound.engine.rulefiles.findings import did_you_mean
 from outbound.engine.rulefiles.nodes import ListNode, MapNode, Node, ScalarNode
 from outbound.engine.rulefiles.yaml_source import read_documents
 
-ROOTS: Final = ("customer", "event", "script")
+ROOTS: Final = ("customer", "event", "script", "change", "entry")
 """Where the values of a message's context come from."""
+GIVEN: Final = {"change": ("attribute", "old", "new", "date"), "entry": ("number", "date")}
+"""What rules of the triggers ``changed`` and ``enters`` give, the same for each of them."""
 
 Example = str | float | bool | list[str | float | bool]
 Sample = Mapping[str, Mapping[str, Example]]
@@ -165,6 +167,7 @@ def _context(node: Node | None, schema: Schema, report: Report) -> dict[str, dic
         return found
     fields = {name for fields in schema.events.values() for name in fields}
     known = {"customer": set(schema.customer), "event": fields}
+    fixed = {root: set(names) for root, names in GIVEN.items()}
     for key, value in node:
         if key.text not in ROOTS:
             report.error(Code.MANIFEST, key.span, f"unknown root '{key.text}'", did_you_mean(key.text, ROOTS))
@@ -178,6 +181,9 @@ def _context(node: Node | None, schema: Schema, report: Report) -> dict[str, dic
                 hint = did_you_mean(item.text, known[key.text])
                 message = f"'{key.text}.{item.text}' is not in rules/schema.yaml"
                 report.error(Code.UNDECLARED, item.span, message, hint)
+            elif key.text in fixed and item.text not in fixed[key.text]:
+                hint = did_you_mean(item.text, fixed[key.text])
+                report.error(Code.UNDECLARED, item.span, f"there is no '{key.text}.{item.text}'", hint)
     return found
 
 

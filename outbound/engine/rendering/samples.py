@@ -82,7 +82,7 @@ class _Case:
 
     def _stopped(self, detail: str, *, certain: bool) -> None:
         place = self.manifest.span
-        missing = re.fullmatch(r"(customer|event|script)\.(\w+) missing", detail)
+        missing = re.fullmatch(r"(customer|event|script|change|entry)\.(\w+) missing", detail)
         if missing:
             spot = self.manifest.context.get(missing[1], {}).get(missing[2], place)
             hint = f"add {missing[1]}.{missing[2]} under sample, or a default in the template"

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 
 from outbound.domain.policy import Policy
-from outbound.domain.rule import EventTrigger, Rule, Schema, ScriptTrigger
+from outbound.domain.rule import ChangedTrigger, EntersTrigger, EventTrigger, Rule, Schema, ScriptTrigger
 from outbound.domain.source import Span
 from outbound.engine.rendering.codes import Code
-from outbound.engine.rendering.manifest import Manifest
+from outbound.engine.rendering.manifest import GIVEN, Manifest
 from outbound.engine.rendering.report import Report
 from outbound.engine.rulefiles.findings import did_you_mean
 
@@ -18,7 +18,7 @@ class Usage:
         self._policy = policy
         self._rules: dict[str, list[Rule]] = {}
         for rule in rules.values():
-            for template in sorted(set(rule.send.templates.values())):
+            for template in sorted(rule.templates):
                 self._rules.setdefault(template, []).append(rule)
 
     def is_used(self, template: str) -> bool:
@@ -39,6 +39,10 @@ class Usage:
                 arguments = rule.trigger.arguments if isinstance(rule.trigger, ScriptTrigger) else {}
                 _check_root("event", manifest.context.get("event", {}), event, rule, report)
                 _check_root("script", manifest.context.get("script", {}), arguments, rule, report)
+                change = GIVEN["change"] if isinstance(rule.trigger, ChangedTrigger) else ()
+                entry = GIVEN["entry"] if isinstance(rule.trigger, EntersTrigger) else ()
+                _check_root("change", manifest.context.get("change", {}), change, rule, report)
+                _check_root("entry", manifest.context.get("entry", {}), entry, rule, report)
 
 
 def _check_root(root: str, names: Mapping[str, Span], given: Iterable[str], rule: Rule, report: Report) -> None:

@@ -100,6 +100,7 @@ def _rules(documents: dict[str, list[Node]], findings: Findings, world: World) -
     """All rules by id; a second one with the same id is refused, wherever it stands."""
     rules: dict[str, Rule] = {}
     places: dict[str, Span] = {}
+    experiments: dict[str, Span] = {}
     for of_file in documents.values():
         for document in of_file:
             read = read_rule(document, findings, world)
@@ -110,6 +111,13 @@ def _rules(documents: dict[str, list[Node]], findings: Findings, world: World) -
                 findings.error(Code.DUPLICATE_RULE, read.span, message, "give it another id")
                 continue
             places[read.id] = read.span
+            arms = read.experiment
+            if arms is not None and arms.id in experiments:
+                message = f"experiment '{arms.id}' stands twice, first in {experiments[arms.id]}"
+                hint = "give it another id: it decides who gets what"
+                findings.error(Code.DUPLICATE_EXPERIMENT, arms.span, message, hint)
+            elif arms is not None and arms.id:
+                experiments[arms.id] = arms.span
             if read.rule is not None:
                 rules[read.id] = read.rule
     return rules

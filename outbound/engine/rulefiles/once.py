@@ -25,6 +25,7 @@ from outbound.engine.rulefiles.triggers import ReadTrigger
 
 _LONGEST = 200
 _NO_PLACEHOLDER = -1
+_EXPERIMENT = "experiment.id"
 
 
 def default_once(trigger: Trigger) -> str:
@@ -63,9 +64,18 @@ def placeholders(trigger: Trigger, schema: Schema | None) -> Mapping[str, bool]:
 
 
 def read_once(
-    node: ScalarNode | None, read: ReadTrigger, schema: Schema | None, findings: Findings, *, rule: Span
+    node: ScalarNode | None,
+    read: ReadTrigger,
+    schema: Schema | None,
+    findings: Findings,
+    *,
+    rule: Span,
+    experiment: str = "",
 ) -> KeyTemplate | None:
-    """The key of a rule, or its default; None after reporting a key that cannot work."""
+    """The key of a rule, or its default; None after reporting a key that cannot work.
+
+    ``{experiment.id}`` is the same for all who get the message, so its value is put in here.
+    """
     before = findings.errors
     written = default_once(read.trigger) if node is None else node.text.strip()
     if node is not None and len(written) > _LONGEST:
@@ -75,12 +85,14 @@ def read_once(
     if node is not None and parts is not None:
         trigger = read.trigger
         event_unknown = isinstance(trigger, EventTrigger) and (not schema or trigger.event not in schema.events)
-        _check_names(node, parts, placeholders(trigger, schema), event_unknown=event_unknown, findings=findings)
+        known = {**placeholders(trigger, schema), **({_EXPERIMENT: True} if experiment else {})}
+        _check_names(node, parts, known, event_unknown=event_unknown, findings=findings)
     if parts is None or findings.errors > before:
         return None
     names = {name for _, name, _ in parts if name}
     _check_repeats(names, read, node.span if node is not None else rule, findings)
-    return KeyTemplate(parts=tuple((text, name) for text, name, _ in parts), text=written)
+    filled = ((text + experiment, "") if name == _EXPERIMENT else (text, name) for text, name, _ in parts)
+    return KeyTemplate(parts=tuple(filled), text=written)
 
 
 def _parts(written: str, node: ScalarNode | None, findings: Findings) -> list[tuple[str, str, int]] | None:
@@ -114,8 +126,9 @@ def _check_names(
         if offset < 0:
             continue
         span = node.place(offset, len(name) + 2)
-        if name == "experiment.id":
-            findings.error(Code.UNSUPPORTED, span, "'{experiment.id}' is not supported by this version yet")
+        if name == _EXPERIMENT and name not in known:
+            hint = "add experiment: {id: ..}, or remove the placeholder"
+            findings.error(Code.BAD_ONCE, span, "the rule has no experiment for '{experiment.id}'", hint)
         elif name.startswith("event.") and event_unknown:
             continue
         elif name not in known:
@@ -140,6 +153,6 @@ def _check_repeats(names: set[str], read: ReadTrigger, span: Span, findings: Fin
         if len(trigger.offsets) > 1 and "offset" not in names:
             message = "several offsets, but 'once' lacks {offset}: only the first would be sent"
             findings.error(Code.ONCE_REPEATS, span, message, 'write once: "{date}/{offset}"')
-        if trigger.every_year and not names & {"year", "date"}:
+        if trigger.every_year and not names & {"year", "date", _EXPERIMENT}:
             message = "every: year, but 'once' lacks {year}: it would be sent once for ever"
             findings.error(Code.ONCE_REPEATS, span, message, 'write once: "{year}"')

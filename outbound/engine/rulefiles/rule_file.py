@@ -10,6 +10,7 @@ from outbound.domain.source import Span
 from outbound.engine.conditions import Scope
 from outbound.engine.rulefiles.clauses import read_clauses, segments_in, written_conditions
 from outbound.engine.rulefiles.codes import Code
+from outbound.engine.rulefiles.experiment import ReadExperiment, read_experiment
 from outbound.engine.rulefiles.findings import Findings, did_you_mean
 from outbound.engine.rulefiles.nodes import Node
 from outbound.engine.rulefiles.once import read_once
@@ -39,15 +40,17 @@ _KEYS = (
     "unknown_customer",
     "catch_up",
     "limits",
+    "experiment",
     "active",
     "draft",
     "send",
 )
-_LATER = ("steps", "digest", "experiment", "reentry", "max_age", "version", "exit")
+_LATER = ("steps", "digest", "reentry", "max_age", "version", "exit")
 _ELSEWHERE: Final = {
     **dict.fromkeys((*TRIGGERS, *(key for keys in TRIGGERS.values() for key in keys)), "when"),
     **dict.fromkeys(("template", "channels", "pace"), "send"),
     **dict.fromkeys(("recipients", "cost", "growth"), "limits"),
+    **dict.fromkeys(("unit", "coverage", "holdout", "variants", "goal"), "experiment"),
     "segment": "rules/segments.yaml",
     "policy": "rules/policy.yaml",
     "topics": "rules/policy.yaml",
@@ -62,11 +65,12 @@ _EXPIRES_LATER: Final = Duration(3, DurationUnit.DAY)
 
 
 class ReadRule(NamedTuple):
-    """A rule's name and where it stands, and the rule itself unless it has errors."""
+    """A rule's name and where it and its experiment stand, and the rule itself unless it has errors."""
 
     id: str
     span: Span
     rule: Rule | None
+    experiment: ReadExperiment | None = None
 
 
 def read_rule(document: Node, findings: Findings, world: World) -> ReadRule | None:
@@ -82,26 +86,30 @@ def read_rule(document: Node, findings: Findings, world: World) -> ReadRule | No
     read = None if when is None else read_trigger(when, findings, world)
     trigger = None if read is None else read.trigger
     who = _who(record, findings, world)
+    read_arms = read_experiment(record, findings, world)
     once_node = record.optional("once", scalar)
     once = None
     if read is not None and (once_node is not None or not record.has("once")):
-        once = read_once(once_node, read, world.schema, findings, rule=record.value_span("when"))
+        experiment_id = read_arms.id if read_arms else ""
+        once = read_once(
+            once_node, read, world.schema, findings, rule=record.value_span("when"), experiment=experiment_id
+        )
     expires = record.optional("expires", duration("m", "h", "d", "w", "mo"))
     unknown, hold = read_unknown_customer(record, findings, world, trigger)
     catch_up = record.optional("catch_up", duration("m", "h", "d", "w"))
-    limits = read_limits(record, findings)
+    limits = read_limits(record, findings, world)
     goes_with_trigger(record, findings, trigger)
     active_from, active_until = read_active(record, findings, world)
     draft = record.optional("draft", boolean) or False
     action = record.required_node("send")
-    send = None if action is None else read_send(action, findings, world, trigger)
+    send = None if action is None else read_send(action, findings, world, trigger, experiment=read_arms)
     if when is not None and topic is not None and trigger is not None and send is not None and world.policy is not None:
         always_quiet(when=when, trigger=trigger, send=send, topic=topic, policy=world.policy, findings=findings)
     if rule_id is None:
         return None
     span = record.value_span("rule")
     if findings.errors > before or not (owner and topic and trigger and once and send):
-        return ReadRule(rule_id, span, None)
+        return ReadRule(rule_id, span, None, read_arms)
     slotted = isinstance(trigger, ScheduleTrigger | DateTrigger)
     rule = Rule(
         id=rule_id,
@@ -118,11 +126,12 @@ def read_rule(document: Node, findings: Findings, world: World) -> ReadRule | No
         unknown_customer_hold=hold,
         catch_up=catch_up or (_CATCH_UP if slotted else None),
         limits=limits,
+        experiment=read_arms.experiment if read_arms else None,
         active_from=active_from,
         active_until=active_until,
         draft=draft,
     )
-    return ReadRule(rule_id, span, rule)
+    return ReadRule(rule_id, span, rule, read_arms)
 
 
 def _topic(record: Record, findings: Findings, world: World) -> Topic | None:

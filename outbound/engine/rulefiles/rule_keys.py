@@ -7,7 +7,9 @@ from zoneinfo import ZoneInfo
 from outbound.domain.durations import Duration, DurationUnit
 from outbound.domain.policy import Policy, QuietHours, Topic
 from outbound.domain.rule import (
+    ChangedTrigger,
     DateTrigger,
+    EntersTrigger,
     EventTrigger,
     Limits,
     ScheduleTrigger,
@@ -27,8 +29,16 @@ from outbound.engine.rulefiles.world import World
 from outbound.engine.timing.walls import resolve_wall
 from outbound.engine.timing.zones import zone_named
 
+_MILLION: Final = 1_000_000
 _HOLD: Final = Duration(6, DurationUnit.HOUR)
-_KIND: Final = {EventTrigger: "event", ScheduleTrigger: "schedule", DateTrigger: "date", ScriptTrigger: "script"}
+_KIND: Final = {
+    EventTrigger: "event",
+    ScheduleTrigger: "schedule",
+    DateTrigger: "date",
+    ChangedTrigger: "changed",
+    EntersTrigger: "enters",
+    ScriptTrigger: "script",
+}
 _GOES_WITH: Final = {
     "unknown_customer": ("event",),
     "catch_up": ("schedule", "date"),
@@ -74,24 +84,27 @@ def read_unknown_customer(
     return action, (hold or _HOLD) if action is UnknownCustomerAction.HOLD else None
 
 
-def read_limits(record: Record, findings: Findings) -> Limits | None:
+def read_limits(record: Record, findings: Findings, world: World) -> Limits | None:
     """How many, how dear and how much more than usual a run may be before a person must agree."""
     node = record.optional_node("limits")
     limits = None if node is None else open_record(node, findings, keys=("recipients", "cost", "growth"))
     if limits is None:
         return None
-    before = findings.errors
+    if node is not None and not any(limits.has(key) for key in ("recipients", "cost", "growth")):
+        findings.error(Code.EMPTY_VALUE, node.span, "'limits' sets no limit", "write {recipients: 60000}, for example")
     cost = limits.optional("cost", money)
-    found = Limits(
+    used = sorted({channel.currency for channel in world.policy.channels.values()}) if world.policy else []
+    if cost is not None and used and cost.currency not in used:
+        message = f"'cost' is in {cost.currency}, but the policy counts in {' and '.join(used)}"
+        findings.error(Code.BAD_MONEY, limits.value_span("cost"), message, f"write it like {used[0]} 90")
+    if cost is not None and cost.amount == 0:
+        findings.error(Code.BAD_MONEY, limits.value_span("cost"), "'cost' must be above zero", "write it like EUR 90")
+    return Limits(
         recipients=limits.optional("recipients", integer(1, 999_999_999)),
-        cost=cost.amount if cost else None,
+        cost=round(cost.amount * _MILLION) if cost else None,
         currency=cost.currency if cost else "",
         growth=limits.optional("growth", percent),
     )
-    if findings.errors == before:  # nothing enforces it yet, and a safety net that is not there must not look like one
-        message = "'limits' is not supported by this version yet"
-        findings.error(Code.UNSUPPORTED, record.key_span("limits"), message, "remove it, or wait for a later version")
-    return found
 
 
 def read_active(

@@ -7,10 +7,11 @@ from outbound.domain.customer import ChannelName
 from outbound.domain.rule import DateTrigger, SendAction, Trigger
 from outbound.domain.source import Span
 from outbound.engine.rulefiles.codes import Code
+from outbound.engine.rulefiles.experiment import ReadExperiment
 from outbound.engine.rulefiles.findings import Findings, did_you_mean
 from outbound.engine.rulefiles.nodes import MapNode, Node
 from outbound.engine.rulefiles.policy_classes import described_channel
-from outbound.engine.rulefiles.record import open_record
+from outbound.engine.rulefiles.record import Record, open_record
 from outbound.engine.rulefiles.shapes import items, scalar, text
 from outbound.engine.rulefiles.values import channel, parse_duration
 from outbound.engine.rulefiles.world import World
@@ -19,23 +20,27 @@ _BODIES = {ChannelName.EMAIL: ("mjml", "html")}
 """The endings of a channel's body, ``txt`` for all others."""
 
 
-def read_send(node: Node, findings: Findings, world: World, trigger: Trigger | None) -> SendAction | None:
-    """The action, or None after reporting why there is none. Without ``channels`` the policy's waterfall is used."""
+def read_send(
+    node: Node,
+    findings: Findings,
+    world: World,
+    trigger: Trigger | None,
+    *,
+    experiment: ReadExperiment | None = None,
+) -> SendAction | None:
+    """The action, or None after reporting why there is none. Without ``channels`` the policy's waterfall is used.
+
+    The templates stand here, or with every variant of the rule's ``experiment``.
+    """
     record = open_record(node, findings, keys=("template", "channels", "pace"))
     if record is None:
         return None
-    written = record.node("template")
-    names: dict[str, tuple[str, Span]] = {}
-    if isinstance(written, MapNode):
-        names = _by_offset(written, findings, trigger)
-    else:
-        single = record.required("template", text)
-        if single is not None:
-            names = {"": (single, record.value_span("template"))}
+    names = _names(record, findings, trigger, experiment)
+    of_variants = experiment.templates if experiment else ()
     policy = world.policy
     shape = described_channel(policy.channels) if policy else channel
     channels = record.optional("channels", items(shape, example="write [email]"))
-    known = [(name, span) for name, span in names.values() if _exists(name, span, findings, world)]
+    known = [(name, span) for name, span in (*names.values(), *of_variants) if _exists(name, span, findings, world)]
     if channels:
         for name, span in known:
             _bodies(name, span, channels, findings, world)
@@ -45,11 +50,38 @@ def read_send(node: Node, findings: Findings, world: World, trigger: Trigger | N
             message = f"template '{known[0][0]}' has no body for any channel of the waterfall"
             findings.error(Code.NO_BODY, known[0][1], message, "write one, like email.mjml, or name the channels")
     pace = record.optional("pace", _pace)
-    if not names or not channels:
+    if not (names or of_variants) or not channels:
         return None
     return SendAction(
         templates={offset: name for offset, (name, _) in names.items()}, channels=channels, pace_per_hour=pace
     )
+
+
+def _names(
+    record: Record, findings: Findings, trigger: Trigger | None, experiment: ReadExperiment | None
+) -> dict[str, tuple[str, Span]]:
+    """The templates under ``send`` by offset, "" for all; none where the variants of the experiment name theirs."""
+    written = record.node("template")
+    if experiment and (experiment.templates or written is None):
+        _by_variant(experiment, record, findings)
+        return {}
+    if experiment and len(experiment.bare) > 1:
+        message = f"variants '{experiment.bare[0][0]}' and '{experiment.bare[1][0]}' send the same"
+        findings.error(Code.BAD_VALUE, experiment.bare[1][1], message, "give each variant a template of its own")
+    if isinstance(written, MapNode):
+        return _by_offset(written, findings, trigger)
+    single = record.required("template", text)
+    return {} if single is None else {"": (single, record.value_span("template"))}
+
+
+def _by_variant(experiment: ReadExperiment, send: Record, findings: Findings) -> None:
+    """Each variant has a template of its own, or none of them has."""
+    if send.has("template"):
+        message = "the variants of the experiment name the templates"
+        findings.error(Code.MISPLACED_KEY, send.key_span("template"), message, "remove it here, or there")
+    for arm, place in experiment.bare:
+        message = f"variant '{arm}' has no template"
+        findings.error(Code.MISSING_KEY, place, message, "write {weight: 50, template: NAME}")
 
 
 def _by_offset(node: MapNode, findings: Findings, trigger: Trigger | None) -> dict[str, tuple[str, Span]]:

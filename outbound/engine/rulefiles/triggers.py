@@ -8,10 +8,11 @@ from outbound.domain.condition import ValueType
 from outbound.domain.durations import Duration, DurationUnit
 from outbound.domain.rule import DateTrigger, EventTrigger, Feb29, ScheduleTrigger, ScriptTrigger, Shift, Trigger
 from outbound.engine.conditions import Scope
+from outbound.engine.rulefiles.change_triggers import read_changed, read_enters
 from outbound.engine.rulefiles.clauses import read_clauses, segments_in, written_conditions
 from outbound.engine.rulefiles.codes import Code
 from outbound.engine.rulefiles.findings import Findings, did_you_mean
-from outbound.engine.rulefiles.nodes import ListNode, MapNode, Node, ScalarNode
+from outbound.engine.rulefiles.nodes import ListNode, Node, ScalarNode
 from outbound.engine.rulefiles.record import Record, open_record
 from outbound.engine.rulefiles.recurrence import WrittenRule, check_recurrence, read_recurrence
 from outbound.engine.rulefiles.schema_file import attribute_name
@@ -23,15 +24,17 @@ TRIGGERS: Final[Mapping[str, tuple[str, ...]]] = {
     "event": ("if",),
     "schedule": ("at", "tz", "calendar", "start"),
     "date": ("offset", "every", "at", "tz", "feb29", "calendar", "shift"),
+    "changed": ("from", "to"),
+    "enters": (),
     "script": (),
 }
-"""The triggers of this version and the keys that go with each."""
-_LATER = ("changed", "enters")
-_OF_CHANGED = ("from", "to")
+"""The triggers and the keys that go with each."""
 _HINTS: Final = {
     "if": "conditions about the customer stand in who",
     "start": "only a repeating schedule has a start",
     "shift": "a schedule moves to the next working day",
+    "from": "only a change is from one value to another",
+    "to": "only a change is from one value to another",
 }
 _ARGUMENT_TYPES = ("string", "number", "bool", "date")
 _TODAY: Final = (Duration(0, DurationUnit.DAY),)
@@ -47,8 +50,7 @@ class ReadTrigger(NamedTuple):
 def read_trigger(node: Node, findings: Findings, world: World) -> ReadTrigger | None:
     """The trigger, or None after reporting why there is none."""
     keys = dict.fromkeys([*TRIGGERS, *(key for with_it in TRIGGERS.values() for key in with_it)])
-    with_changed = _OF_CHANGED if isinstance(node, MapNode) and node.get("changed") else ()
-    record = open_record(node, findings, keys=[*keys, *with_changed], later=_LATER)
+    record = open_record(node, findings, keys=[*keys])
     if record is None:
         return None
     kinds = [kind for kind in TRIGGERS if record.has(kind)]
@@ -66,8 +68,15 @@ def read_trigger(node: Node, findings: Findings, world: World) -> ReadTrigger | 
         if record.has(key) and key != kind and key not in TRIGGERS[kind]:
             message = f"'{key}' does not go with the trigger '{kind}'"
             findings.error(Code.MISPLACED_KEY, record.key_span(key), message, _HINTS.get(key, "remove it"))
-    reader = {"event": _event, "schedule": _schedule, "date": _date, "script": _script}[kind]
-    return reader(record, findings, world)
+    readers = {
+        "event": _event,
+        "schedule": _schedule,
+        "date": _date,
+        "changed": _changed,
+        "enters": _enters,
+        "script": _script,
+    }
+    return readers[kind](record, findings, world)
 
 
 def _event(record: Record, findings: Findings, world: World) -> ReadTrigger | None:
@@ -200,6 +209,16 @@ def _offsets(node: Node, findings: Findings) -> tuple[Duration, ...] | None:
             findings.error(Code.OFFSETS, place, f"{offset} and {offsets[days]} are the same day", "remove one")
         offsets.setdefault(days, offset)
     return tuple(offsets.values()) or None
+
+
+def _changed(record: Record, findings: Findings, world: World) -> ReadTrigger | None:
+    trigger = read_changed(record, findings, world)
+    return None if trigger is None else ReadTrigger(trigger)
+
+
+def _enters(record: Record, findings: Findings, world: World) -> ReadTrigger | None:
+    trigger = read_enters(record, findings, world)
+    return None if trigger is None else ReadTrigger(trigger)
 
 
 def _script(record: Record, findings: Findings, world: World) -> ReadTrigger | None:  # noqa: ARG001 -- one signature

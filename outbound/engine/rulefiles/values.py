@@ -112,7 +112,7 @@ def duration(*units: str, signed: bool = False) -> Shape[Duration]:
         value = parse_duration(found.text)
         if value is None or value.unit not in units or (value.amount <= 0 and not signed):
             findings.error(
-                Code.BAD_DURATION, node.span, f"duration must be like {like}", _duration_hint(found.text, units)
+                Code.BAD_DURATION, node.span, f"duration must be like {like}", duration_hint(found.text, units)
             )
             return None
         return value
@@ -120,7 +120,8 @@ def duration(*units: str, signed: bool = False) -> Shape[Duration]:
     return read
 
 
-def _duration_hint(written: str, units: tuple[str, ...]) -> str:
+def duration_hint(written: str, units: tuple[str, ...]) -> str:
+    """``write 24h`` for a duration written in another way, where it can be guessed."""
     match = re.fullmatch(r"([+-]?[0-9]{1,4})\s*([A-Za-z]+)", written.strip())
     unit = _UNITS.get(match[2].lower()) if match else None
     if match and unit in units and int(match[1]) <= 0:
@@ -166,6 +167,25 @@ def percent(node: Node, findings: Findings) -> float | None:
         findings.error(Code.BAD_VALUE, node.span, f"'{node.name}' must be a percentage above 0%", hint)
         return None
     return float(match[1]) / 100
+
+
+def share(low: int, high: int) -> Shape[int]:
+    """``12.5%`` as a whole number of the 10,000 buckets of experiments, from ``low`` to ``high``."""
+
+    def read(node: Node, findings: Findings) -> int | None:
+        found = scalar(node, findings)
+        if found is None:
+            return None
+        match = re.fullmatch(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?%", found.text)
+        buckets = int(match[1]) * 100 + int((match[2] or "").ljust(2, "0")) if match else -1
+        if not low <= buckets <= high:
+            bounds = f"from {low / 100:g}% to {high / 100:g}%, with at most two decimals"
+            hint = f"write {found.text}%" if re.fullmatch(r"[1-9][0-9]?", found.text) else "write it like 20%"
+            findings.error(Code.BAD_VALUE, node.span, f"'{node.name}' must be a percentage {bounds}", hint)
+            return None
+        return buckets
+
+    return read
 
 
 def zone(node: Node, findings: Findings) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 from outbound.domain.ids import content_hash
 from outbound.engine.rulefiles.nodes import ListNode, MapNode, Node
 
-_CONDITIONS = ("who", "if")
+_CONDITIONS = ("who", "if", "goal")
 _BLANKS = re.compile(r"('(?:[^']|'')*')|\s+")
 
 

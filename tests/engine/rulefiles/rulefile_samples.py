@@ -14,6 +14,8 @@ _TEMPLATES = {
     "renewal-last": ("email.mjml", "sms.de.txt"),
     "birthday": ("email.mjml", "push.txt"),
     "recall": ("email.mjml", "sms.txt"),
+    "winback-plain": ("email.mjml",),
+    "winback-10-off": ("email.mjml",),
 }
 
 

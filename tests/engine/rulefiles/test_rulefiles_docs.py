@@ -16,14 +16,14 @@ def documented_set() -> dict[str, bytes]:
     """The examples of the reference as one set, with every template they name."""
     blocks = re.findall(r"```yaml\n# (rules/\S+)\n(.*?)```", REFERENCE, re.DOTALL)
     files = {path: text.encode() for path, text in blocks}
-    names = set(re.findall(r"(?:template: |-\d+d: )([a-z-]+)", REFERENCE))
+    names = set(re.findall(r"(?:template: |-\d+d: )([a-z0-9-]+)", REFERENCE))
     bodies = ("template.yaml", "email.mjml", "sms.txt", "push.txt")
     return files | {f"templates/{name}/{body}": b"" for name in names for body in bodies}
 
 
 def test_every_example_of_the_reference_loads_without_a_problem() -> None:
     files = documented_set()
-    assert len([path for path in files if path.startswith("rules/")]) == 7
+    assert len([path for path in files if path.startswith("rules/")]) == 10
     assert [p.render() for p in problems_of(files)] == []
 
 
@@ -31,7 +31,14 @@ def test_the_examples_show_every_trigger() -> None:
     ruleset = load(documented_set()).ruleset
     assert ruleset is not None
     kinds = {type(rule.trigger).__name__ for rule in ruleset.rules.values()}
-    assert kinds == {"EventTrigger", "ScheduleTrigger", "DateTrigger", "ScriptTrigger"}
+    assert kinds == {
+        "EventTrigger",
+        "ScheduleTrigger",
+        "DateTrigger",
+        "ScriptTrigger",
+        "ChangedTrigger",
+        "EntersTrigger",
+    }
 
 
 def test_every_problem_code_is_documented_and_no_other() -> None:
@@ -41,7 +48,7 @@ def test_every_problem_code_is_documented_and_no_other() -> None:
 
 def test_every_key_of_the_language_stands_in_the_reference() -> None:
     """The keys that the readers accept, taken from their own tables."""
-    from outbound.engine.rulefiles import policy_classes, policy_file, rule_file, schema_file, triggers
+    from outbound.engine.rulefiles import experiment, policy_classes, policy_file, rule_file, schema_file, triggers
 
     keys = {
         *rule_file._KEYS,
@@ -52,6 +59,8 @@ def test_every_key_of_the_language_stands_in_the_reference() -> None:
         *policy_classes._CLASS_KEYS,
         *policy_classes._TOPIC_KEYS,
         *schema_file._FIELD_KEYS,
+        *experiment.EXPERIMENT_KEYS,
+        *experiment.VARIANT_KEYS,
         *triggers.TRIGGERS,
         *(key for keys in triggers.TRIGGERS.values() for key in keys),
     }

@@ -48,7 +48,7 @@ def test_rule_tests_readmes_and_templates_are_not_read() -> None:
 
 def test_segments_are_optional() -> None:
     files = edited("rules/news.yaml", "  - segment.near\n", "")
-    del files["rules/segments.yaml"]
+    del files["rules/segments.yaml"], files["rules/growth.yaml"]
     assert load(files).ruleset is not None
 
 
