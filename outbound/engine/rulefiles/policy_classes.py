@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from outbound.domain.customer import ChannelName
-from outbound.domain.policy import ChannelPolicy, ConsentNeed, MessageClass, Topic
+from outbound.domain.policy import CapUse, ChannelPolicy, ConsentNeed, MessageClass, Topic
 from outbound.engine.rulefiles.codes import Code
 from outbound.engine.rulefiles.findings import Findings, did_you_mean
 from outbound.engine.rulefiles.nodes import MapNode, Node
@@ -17,6 +17,8 @@ CLASS_NAMES = ("security", "transactional", "service", "marketing")
 _CLASS_KEYS = ("consent", "caps", "quiet", "on_uncertain", "expires", "priority", "unsubscribe")
 _TOPIC_KEYS = ("class", "consent", "opt_out", "priority", "titles")
 _STRENGTH = {ConsentNeed.NONE: 0, ConsentNeed.OPT_IN: 1, ConsentNeed.DOUBLE_OPT_IN: 2}
+_CAPS = {"marketing": CapUse.APPLY, "service": CapUse.COUNT}
+"""Where a class does not say; the others are exempt."""
 _PRIORITY = integer(0, 999)
 
 _need_name = choice([need.value for need in ConsentNeed])
@@ -56,8 +58,6 @@ def read_classes(policy: Record, findings: Findings, channels: Collection[Channe
         record = open_record(value, findings, keys=_CLASS_KEYS)
         if record is None:
             continue
-        # Whether a class counts in caps or obeys them; there are no caps to act on in this version.
-        record.optional("caps", choice(("exempt", "count", "apply")))
         read = MessageClass(
             name=known or "",
             consent=record.required("consent", consent_need) or ConsentNeed.NONE,
@@ -66,10 +66,21 @@ def read_classes(policy: Record, findings: Findings, channels: Collection[Channe
             on_uncertain=record.optional("on_uncertain", choice(("hold", "resend"))) or "hold",
             expires=record.optional("expires", duration("m", "h", "d", "w")),
             unsubscribe_required=record.optional("unsubscribe", choice(("required", "optional"))) == "required",
+            caps=_caps(record, findings, known or ""),
         )
         if known is not None:
             found[known] = read
     return found
+
+
+def _caps(record: Record, findings: Findings, class_name: str) -> CapUse:
+    """How the class stands to caps; without the key marketing obeys them and service only counts."""
+    written = record.optional("caps", choice([use.value for use in CapUse]))
+    if written == CapUse.APPLY and class_name in ("security", "transactional"):
+        message = f"{class_name} messages never wait for others, so caps cannot hold them"
+        findings.error(Code.BAD_VALUE, record.value_span("caps"), message, "write exempt or count")
+        return CapUse.COUNT
+    return CapUse(written) if written is not None else _CAPS.get(class_name, CapUse.EXEMPT)
 
 
 def read_topics(

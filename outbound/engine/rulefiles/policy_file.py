@@ -4,15 +4,12 @@ from outbound.domain.policy import BrandIdentity, Policy
 from outbound.engine.rulefiles.codes import Code
 from outbound.engine.rulefiles.findings import Findings
 from outbound.engine.rulefiles.nodes import MapNode, Node
+from outbound.engine.rulefiles.policy_caps import read_caps
 from outbound.engine.rulefiles.policy_classes import CLASS_NAMES, read_classes, read_topics
-from outbound.engine.rulefiles.policy_parts import (
-    read_blackout,
-    read_calendars,
-    read_channels,
-    read_quiet_hours,
-    read_suppress,
-    read_waterfall,
-)
+from outbound.engine.rulefiles.policy_parts import read_blackout, read_calendars, read_channels, read_suppress
+from outbound.engine.rulefiles.policy_quiet import read_quiet_hours
+from outbound.engine.rulefiles.policy_sharing import read_arbitration, read_holdout, read_loops
+from outbound.engine.rulefiles.policy_waterfall import read_waterfall
 from outbound.engine.rulefiles.record import Record, open_record
 from outbound.engine.rulefiles.shapes import choice, items, table, text
 from outbound.engine.rulefiles.values import address, country, language, sender, zone
@@ -25,13 +22,16 @@ _KEYS = (
     "channels",
     "waterfall",
     "quiet_hours",
+    "caps",
+    "arbitration",
+    "holdout",
+    "loops",
     "zones",
     "calendars",
     "blackouts",
     "suppress",
     "brand",
 )
-_LATER = ("caps", "arbitration", "holdout")
 _BRAND_KEYS = ("name", "senders", "reply_to", "address", "languages", "fallback")
 
 
@@ -41,33 +41,39 @@ def read_policy(documents: list[Node], findings: Findings) -> Policy | None:
         message = "policy.yaml is one document"
         findings.error(Code.WRONG_SHAPE, extra.span, message, "remove the --- before this line")
         return None
-    record = open_record(documents[0], findings, keys=_KEYS, later=_LATER) if documents else None
+    record = open_record(documents[0], findings, keys=_KEYS) if documents else None
     if record is None:
         return None
     record.required("policy", choice(("1",)))
     timezone = record.required("timezone", zone) or "UTC"
-    channels = read_channels(record)
+    channels = read_channels(record, findings)
     classes = read_classes(record, findings, channels)
     brand = _brand(record, findings, tuple(classes))
     topics = read_topics(record, findings, classes, channels, brand.languages)
-    quiet_hours = read_quiet_hours(record, findings)
+    quiet = read_quiet_hours(record, findings)
     if any(c.quiet for c in classes.values()) and not record.has("quiet_hours"):
         record.missing("quiet_hours", "some classes keep quiet hours: say which")
-    waterfall, next_on = read_waterfall(record, findings, tuple(channels))
+    waterfall = read_waterfall(record, findings, tuple(channels))
     class_shape = choice(tuple(classes) or CLASS_NAMES, code=Code.UNKNOWN_CLASS, what="class")
     return Policy(
         timezone=timezone,
         classes=classes,
         topics=topics,
         channels=channels,
-        waterfall=waterfall,
-        next_on=next_on,
-        quiet_hours=quiet_hours,
+        waterfall=waterfall.order,
+        next_on=waterfall.next_on,
+        no_receipt=waterfall.no_receipt,
+        quiet_hours=quiet.hours,
+        quiet_drop=quiet.drop,
         zones=record.optional("zones", table(country, zone)) or {},
         calendars=read_calendars(record),
         blackouts=record.optional("blackouts", items(read_blackout(class_shape))) or (),
         suppress=record.optional("suppress", items(read_suppress(class_shape))) or (),
         brand=brand,
+        caps=read_caps(record, findings, classes, topics, tuple(channels)),
+        arbitration=read_arbitration(record, findings),
+        holdout=read_holdout(record, findings, classes),
+        loops=read_loops(record, findings),
     )
 
 

@@ -1,27 +1,45 @@
-"""Channels, waterfall, quiet hours, calendars, blackouts and suppressions of the policy."""
+"""Channels, calendars, blackouts and suppressions of the policy."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from datetime import date, datetime, time
 
 from outbound.domain.customer import ChannelName
-from outbound.domain.policy import Blackout, Calendar, ChannelPolicy, QuietHours, SuppressRule
+from outbound.domain.policy import Blackout, Calendar, ChannelPolicy, SuppressRule
+from outbound.domain.source import Span
 from outbound.engine.rulefiles.codes import Code
-from outbound.engine.rulefiles.findings import Findings, did_you_mean
+from outbound.engine.rulefiles.findings import Findings
 from outbound.engine.rulefiles.nodes import MapNode, Node, ScalarNode
-from outbound.engine.rulefiles.policy_classes import described_channel
 from outbound.engine.rulefiles.record import Record, Shape, open_record
-from outbound.engine.rulefiles.shapes import choice, integer, items, name, scalar, table, text
-from outbound.engine.rulefiles.values import Money, channel, clock, country, day, moment, money, parse_duration
+from outbound.engine.rulefiles.shapes import choice, integer, items, name, table, text
+from outbound.engine.rulefiles.values import Money, channel, country, day, moment, money
 
-_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_NEXT_ON = ("unreachable", "not_allowed", "bounced", "no_receipt")
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SUPPRESSING = ("bounced.hard", "complaint", "opted_out")
 
 
-def read_channels(policy: Record) -> dict[ChannelName, ChannelPolicy]:
+def read_channels(policy: Record, findings: Findings) -> dict[ChannelName, ChannelPolicy]:
     """The channels in use. One whose costs cannot be read is kept without costs: others refer to its name."""
     found = policy.required("channels", table(channel, _channel)) or {}
+    node = policy.node("channels")
+    if isinstance(node, MapNode):
+        _one_currency(node, found, findings)
     return {ChannelName(key): value for key, value in found.items()}
+
+
+def _one_currency(node: MapNode, channels: Mapping[str, ChannelPolicy], findings: Findings) -> None:
+    """Costs are summed over channels, so all of them are in the currency of the first."""
+    first: tuple[str, Span] | None = None
+    for key, value in node:
+        priced = channels.get(key.text)
+        if priced is None or not priced.currency:
+            continue
+        cost = value.get("cost") if isinstance(value, MapNode) else None
+        span = cost.span if cost is not None else key.span
+        if first is None:
+            first = (key.text, span)
+        elif priced.currency != channels[first[0]].currency:
+            message = f"{key.text} costs {priced.currency}, but {first[0]} {channels[first[0]].currency} ({first[1]})"
+            findings.error(Code.BAD_MONEY, span, message, "costs are summed: write one currency everywhere")
 
 
 def _channel(node: Node, findings: Findings) -> ChannelPolicy | None:
@@ -39,7 +57,7 @@ def _channel(node: Node, findings: Findings) -> ChannelPolicy | None:
         findings.error(Code.BAD_MONEY, record.value_span("cost"), message)
     return ChannelPolicy(
         cost={where: amount.amount for where, amount in cost.items()},
-        currency=currencies[0] if currencies else "",
+        currency=currencies[0] if len(currencies) == 1 else "",
         max_parts=record.optional("max_parts", integer(1, 20)),
     )
 
@@ -49,90 +67,15 @@ def _costs(node: Node, findings: Findings) -> dict[str, Money] | None:
     if isinstance(node, ScalarNode):
         amount = money(node, findings)
         return None if amount is None else {"default": amount}
-    found = table(_country_or_default, money)(node, findings)
+    found = table(country_or_default, money)(node, findings)
     if found is not None and isinstance(node, MapNode) and node.get("default") is None:
         findings.error(Code.MISSING_KEY, node.span, "missing key 'default'", "what does it cost elsewhere?")
     return found
 
 
-def _country_or_default(node: Node, findings: Findings) -> str | None:
+def country_or_default(node: Node, findings: Findings) -> str | None:
+    """A country code, or ``default``."""
     return "default" if isinstance(node, ScalarNode) and node.text == "default" else country(node, findings)
-
-
-def read_waterfall(
-    policy: Record, findings: Findings, channels: Collection[ChannelName]
-) -> tuple[tuple[ChannelName, ...], tuple[str, ...]]:
-    """The default order of channels and what moves a message on; without the key all channels, in their order."""
-    node = policy.node("waterfall")
-    record = open_record(node, findings, keys=("default", "next_on")) if node is not None else None
-    if record is None:
-        return tuple(channels), ("unreachable", "not_allowed")
-    order = record.optional("default", items(described_channel(channels))) or tuple(channels)
-    next_on = record.optional("next_on", items(_next_on, at_least=0))
-    return order, ("unreachable", "not_allowed") if next_on is None else next_on
-
-
-def _next_on(node: Node, findings: Findings) -> str | None:
-    found = scalar(node, findings)
-    if found is None:
-        return None
-    word, _, wait = found.text.partition(" ")
-    if word not in _NEXT_ON:
-        findings.error(Code.BAD_VALUE, node.span, f"'{word}' moves no message on", did_you_mean(word, _NEXT_ON))
-        return None
-    patience = parse_duration(wait) if wait else None
-    if (word == "no_receipt") != bool(wait) or (wait and (patience is None or not patience.elapsed)):
-        hint = "write no_receipt 15m" if word == "no_receipt" else f"write {word}"
-        findings.error(Code.BAD_DURATION, node.span, "only no_receipt takes a time, in minutes or hours", hint)
-        return None
-    if word == "no_receipt":  # no adapter hears of a delivery yet, so nothing could ever move on
-        message = "'no_receipt' is not supported by this version yet"
-        findings.error(Code.UNSUPPORTED, node.span, message, "remove it, or wait for a later version")
-        return None
-    return found.text
-
-
-def read_quiet_hours(policy: Record, findings: Findings) -> dict[str, QuietHours]:
-    """Quiet hours by country, with ``default``."""
-    node = policy.node("quiet_hours")
-    if not isinstance(node, MapNode):
-        policy.optional("quiet_hours", table(text, text))
-        return {}
-    found: dict[str, QuietHours] = {}
-    for key, value in node:
-        if key.text == "action":
-            action = choice(("hold", "drop"))(value, findings)
-            if action == "drop":
-                message = "'action: drop' is not supported by this version yet"
-                findings.error(Code.UNSUPPORTED, value.span, message, "write hold, with a short `expires` in the rule")
-            continue
-        where = _country_or_default(key, findings)
-        hours = _hours(value, findings)
-        if where is not None and hours is not None:
-            found[where] = hours
-    if node.get("default") is None:
-        hint = 'write default: {from: "21:00", to: "08:00"}'
-        findings.error(Code.MISSING_KEY, node.span, "missing key 'default'", hint)
-    return found
-
-
-def _hours(node: Node, findings: Findings) -> QuietHours | None:
-    record = open_record(node, findings, keys=("from", "to", "closed"))
-    if record is None:
-        return None
-    start, end = record.required("from", clock), record.required("to", clock)
-    closed = record.optional("closed", items(choice((*_WEEKDAYS, "holidays")))) or ()
-    if start is None or end is None:
-        return None
-    if start == end:
-        message = f"quiet from {start:%H:%M} to {end:%H:%M} would be the whole day"
-        hint = "make them differ; days without sending are `closed`"
-        findings.error(Code.EMPTY_RANGE, record.value_span("to"), message, hint)
-        return None
-    if set(_WEEKDAYS) <= set(closed):
-        message = "closed on every day: nothing would ever be sent"
-        findings.error(Code.EMPTY_RANGE, record.value_span("closed"), message, "leave a day open")
-    return QuietHours(start=start, end=end, closed=frozenset(closed))
 
 
 def read_calendars(policy: Record) -> dict[str, Calendar]:
@@ -144,8 +87,8 @@ def _calendar(node: Node, findings: Findings) -> Calendar | None:
     record = open_record(node, findings, keys=("weekend", "holidays", "extra"))
     if record is None:
         return None
-    weekend = record.optional("weekend", items(choice(_WEEKDAYS), at_least=0)) or ()
-    if set(_WEEKDAYS) <= set(weekend):
+    weekend = record.optional("weekend", items(choice(WEEKDAYS), at_least=0)) or ()
+    if set(WEEKDAYS) <= set(weekend):
         message = "a weekend of seven days leaves no working day"
         findings.error(Code.EMPTY_RANGE, record.value_span("weekend"), message, "write [sat, sun]")
     return Calendar(
