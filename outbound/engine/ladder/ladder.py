@@ -2,7 +2,7 @@
 
 The order is that of rules.md 1.9. Gates still to come have their places: ``match``, ``who``, ``reentry`` and
 ``once`` are answered before a candidate exists; ``conflict`` and ``cap`` go between ``experiment`` and
-``blackout``; ``limits``, ``render`` and ``provider`` follow ``quiet_hours``.
+``blackout``; ``render`` and ``provider`` follow ``limits``.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,6 +23,7 @@ from outbound.engine.ladder.conflict import conflict
 from outbound.engine.ladder.consent import consent
 from outbound.engine.ladder.context import PASS, Candidate, Context, Pass, Switches, Verdict
 from outbound.engine.ladder.experiment import experiment
+from outbound.engine.ladder.limits import limits
 from outbound.engine.ladder.paused import paused
 from outbound.engine.ladder.quiet_hours import quiet_hours
 from outbound.engine.ladder.reachable import reachable
@@ -38,6 +39,7 @@ LADDER: tuple[tuple[str, Callable[[Context], Verdict]], ...] = (
     ("cap", cap),
     ("blackout", blackout),
     ("quiet_hours", quiet_hours),
+    ("limits", limits),
 )
 
 _TIME = "%Y-%m-%dT%H:%MZ"

@@ -34,7 +34,7 @@ from outbound.services.dispatch.points import hit
 from outbound.services.dispatch.screening import RECHECK, Case, Go, Screened, Stop, Wait, screen
 from outbound.services.dispatch.words import needs_planned, settle
 from outbound.services.releases import Active
-from outbound.storage import customers, events, outbox_claims, outbox_gate, people
+from outbound.storage import customers, events, outbox_claims, outbox_gate, people, run_limits
 from outbound.storage.outbox_gate import Begin, Held, Past, Stopped
 
 log = structlog.get_logger("outbound.dispatch")
@@ -123,7 +123,7 @@ class _Gate:
         messages = [m for m in self._chunk if m.id in ours]
         persons = _load_people(connection, messages)
         pasts = outbox_gate.past_of(connection, [m.id for m in messages if m.lease_token > 1])
-        switches = Switches(paused=outbox_gate.paused(connection))
+        switches = Switches(paused=outbox_gate.paused(connection), limited=run_limits.limited(connection))
         self._load_history(connection, messages)
         for message in messages:
             case = Case(

@@ -117,6 +117,8 @@ def _ladder(case: Case, person: Person, topic: Topic) -> Screened:
         expires=message.expires,
         due=message.not_before,
         tried_channels=case.past.tried,
+        message_id=message.id,
+        run_id=message.run_id,
     )
     policy = case.active.ruleset.policy
 

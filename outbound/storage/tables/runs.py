@@ -20,7 +20,9 @@ class RunRow(SQLModel, table=True):
     cost as planned, in millionths of ``currency``.
 
     ``limited`` is the limit that the run exceeds, "" for none: its messages then wait until a person approves.
-    ``approved_messages`` and ``approved_cost`` are what that person saw; more than that stops the run again.
+    ``counted`` is the whole run as it was counted over all zones before its first message, and what it exceeds in
+    words; None where the rule has no limits. ``approved_messages`` and ``approved_cost`` are what that person saw;
+    more than that stops the run again. ``approved_by`` is also who turned it down (``limited`` is then ``rejected``).
     """
 
     __tablename__ = "run"
@@ -42,6 +44,7 @@ class RunRow(SQLModel, table=True):
     cost: int = Field(default=0, sa_type=sa.BigInteger)
     currency: str = ""
     limited: str = ""
+    counted: dict[str, Any] | None = Field(default=None, sa_type=Json)
     approved_messages: int = 0
     approved_cost: int = Field(default=0, sa_type=sa.BigInteger)
     approved_by: str = ""

@@ -27,6 +27,10 @@ def upgrade() -> None:
     for name in ("currency", "limited", "approved_by"):
         _add("run", sa.Column(name, _TEXT, nullable=False, server_default=""))
     _add("run", sa.Column("approved_at", _INSTANT, nullable=True))
+    document = sa.JSON(none_as_null=True).with_variant(
+        postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+    )
+    _add("run", sa.Column("counted", document, nullable=True))
     limited = sa.text("limited <> ''")
     op.create_index("ix_run_limited", "run", ["limited"], unique=False, sqlite_where=limited, postgresql_where=limited)
     _add("customer_change", sa.Column("pending", sa.Boolean(), nullable=False, server_default=sa.false()))
