@@ -25,7 +25,7 @@ from outbound.engine.ladder.context import PASS, Candidate, Context, Pass, Switc
 from outbound.engine.ladder.experiment import experiment
 from outbound.engine.ladder.limits import limits
 from outbound.engine.ladder.paused import paused
-from outbound.engine.ladder.quiet_hours import quiet_hours
+from outbound.engine.ladder.quiet_hours import past_the_night, quiet_hours
 from outbound.engine.ladder.reachable import reachable
 from outbound.engine.ladder.suppressed import suppressed
 
@@ -135,10 +135,14 @@ def _climb(context: Context, steps: list[Step] | None) -> Decision:
                 context.notes.extend(_losses(verdict))
             context = context.after(verdict)
             verdict = _what_is_left(context, verdict)
+        if isinstance(verdict, Hold):
+            verdict = past_the_night(context, verdict)
         _explain(steps, gate, verdict, context)
         if not isinstance(verdict, Pass):
             return verdict
     choice = choose(context)
+    if isinstance(choice, Hold):
+        choice = past_the_night(context, choice)
     _explain(steps, "channel", choice, context)
     return choice
 

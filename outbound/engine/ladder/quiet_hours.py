@@ -1,5 +1,7 @@
 """Gate ``quiet_hours``: the person sleeps, rests or asked for silence (C27-C31, F49)."""
 
+from dataclasses import replace
+
 from outbound.domain.customer import Customer
 from outbound.domain.decision import Hold
 from outbound.domain.policy import Policy
@@ -8,10 +10,13 @@ from outbound.engine.ladder.context import PASS, Context, Pass, Verdict
 from outbound.engine.timing.quiet import Silence, hours_for, quiet_at
 from outbound.engine.timing.zones import customer_source, resolve_zones
 
+_OPEN_AT_NIGHT = frozenset({ReasonCode.CAP, ReasonCode.BLACKOUT})
+
 
 def quiet_hours(context: Context) -> Verdict:
     """Close the channels that keep quiet hours for this class, until the next opening in every zone.
 
+    Where the policy says ``action: drop`` they are dropped, and a message without another channel is skipped.
     The customer's own hours and pauses bind the same channels: a class that may ring at night (security) is
     not stopped by them either, and a transactional mail waits for nobody.
     """
@@ -28,8 +33,27 @@ def quiet_hours(context: Context) -> Verdict:
             zones = resolve_zones(customer_source(customer), context.policy)
             context.notes.append(f"open in {zones.at.key} (zone from {zones.origin})")
         return PASS
-    hold = Hold(until=quiet.until, reason=Reason(ReasonCode.QUIET_HOURS, quiet.why))
+    reason = Reason(ReasonCode.QUIET_HOURS, quiet.why)
+    if context.policy.quiet_drop:
+        return Pass(dropped={channel: reason for channel in context.channels if channel in keeping})
+    hold = Hold(until=quiet.until, reason=reason)
     return Pass(closed={channel: hold for channel in context.channels if channel in keeping})
+
+
+def past_the_night(context: Context, hold: Hold) -> Hold:
+    """Move the end of ``hold`` out of quiet hours where those would end the message (``action: drop``).
+
+    A day's cap opens at midnight and a blackout often ends there: the message would wait only to be dropped.
+    """
+    keeping = context.candidate.topic.message_class.quiet
+    if (
+        not context.policy.quiet_drop
+        or hold.reason.code not in _OPEN_AT_NIGHT
+        or not keeping.issuperset(context.channels)
+    ):
+        return hold
+    quiet = quiet_at(hold.until, silence_of(context.person.customer, context.policy))
+    return hold if quiet is None else replace(hold, until=quiet.until)
 
 
 def silence_of(customer: Customer, policy: Policy) -> Silence:
