@@ -71,16 +71,27 @@ def find_run(connection: Connection, *, rule: str, slot: str) -> str | None:
     return connection.execute(sa.select(run.c.id).where(run.c.rule == rule, run.c.slot == slot)).scalar()
 
 
-def add_counts(connection: Connection, run_id: str, *, candidates: int, skipped: int, now: datetime) -> None:
-    """Add one range to a run. In the transaction that inserts its decisions, so that both or neither exist."""
+def add_counts(
+    connection: Connection,
+    run_id: str,
+    *,
+    candidates: int,
+    skipped: int,
+    now: datetime,
+    cost: int = 0,
+    currency: str = "",
+) -> None:
+    """Add one range to a run. In the transaction that inserts its decisions, so that both or neither exist.
+
+    ``cost`` is in millionths of ``currency``.
+    """
     if not candidates:
         return  # planned again: nothing new, and the run keeps its date
     run = tables.run
-    connection.execute(
-        run.update()
-        .where(run.c.id == run_id)
-        .values(candidates=run.c.candidates + candidates, skipped=run.c.skipped + skipped, planned_at=now)
-    )
+    values = {"candidates": run.c.candidates + candidates, "skipped": run.c.skipped + skipped, "planned_at": now}
+    if currency:
+        values |= {"cost": run.c.cost + cost, "currency": currency}
+    connection.execute(run.update().where(run.c.id == run_id).values(**values))
 
 
 def queued_by_zone(connection: Connection, run_id: str) -> dict[str, int]:
@@ -207,6 +218,21 @@ def write_fact(connection: Connection, name: str, value: str) -> None:
     changed = connection.execute(installation.update().where(installation.c.name == name).values(value=value))
     if changed.rowcount == 0:
         _insert_ignore(connection, installation, [{"name": name, "value": value}])
+
+
+def facts(connection: Connection, prefix: str) -> dict[str, str]:
+    """The facts whose names begin with ``prefix``."""
+    installation = tables.installation
+    found = sa.select(installation.c.name, installation.c.value).where(
+        installation.c.name.startswith(prefix, autoescape=True)
+    )
+    return {row[0]: row[1] for row in connection.execute(found)}
+
+
+def drop_facts(connection: Connection, names: Iterable[str]) -> None:
+    """Forget some named facts."""
+    installation = tables.installation
+    connection.execute(installation.delete().where(installation.c.name.in_(sorted(names))))
 
 
 def _insert_ignore(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> int:

@@ -1,18 +1,24 @@
 """Turn a decided batch into rows: decision and outbox message of a candidate appear together or not at all."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.engine import Connection
 
+from outbound.domain.customer import ChannelName
 from outbound.domain.decision import Hold, Send, Skip
 from outbound.domain.ids import new_id
+from outbound.domain.limits import REJECTED
 from outbound.domain.message import MessageState
-from outbound.domain.reasons import Reason
+from outbound.domain.policy import Policy
+from outbound.domain.reasons import Reason, ReasonCode
 from outbound.domain.rule import Rule
+from outbound.engine.costs import currency_of, price
+from outbound.engine.ladder.limits import waiting_until
 from outbound.engine.timing.walls import wall
 from outbound.services.planning.compiled import topic_of
 from outbound.services.planning.judge import Judged, judge
@@ -25,15 +31,24 @@ from outbound.storage.planned_messages import PlannedMessage, insert_planned
 
 
 def enqueue(
-    connection: Connection, active: Active, rule: Rule, prospects: Sequence[Prospect], *, run_id: str, now: datetime
+    connection: Connection,
+    active: Active,
+    rule: Rule,
+    prospects: Sequence[Prospect],
+    *,
+    run_id: str,
+    now: datetime,
+    limited: str = "",
 ) -> Counts:
     """Decide ``prospects`` and insert what follows from it, in the caller's transaction.
 
     The caller holds the rule's lock (``storage.runs.lock``). A candidate is an occurrence: who was decided
     under the same key before is not a candidate again, whichever run it was in, so a run planned twice counts
-    everybody once.
+    everybody once. ``limited`` is the limit that the run exceeds: its messages are made, and wait for a person.
     """
     judgement = judge(connection, active, rule, prospects, now=now)
+    if limited:
+        judgement = replace(judgement, candidates=[_stopped(one, limited, now) for one in judgement.candidates])
     clerk = _Rows(active, rule, run_id, now)
     if rule.send.pace_per_hour is not None:
         clerk.queued = Counter(runs.queued_by_zone(connection, run_id))
@@ -53,9 +68,39 @@ def enqueue(
         now=now,
     )
     counts = count(verdicts)
+    counts.costs = costs_of(candidates, active.ruleset.policy)
     counts.already = len(judgement.already) + len(lost)
-    runs.add_counts(connection, run_id, candidates=counts.candidates, skipped=counts.skipped, now=now)
+    runs.add_counts(
+        connection,
+        run_id,
+        candidates=counts.candidates,
+        skipped=counts.skipped,
+        cost=counts.cost,
+        currency=currency_of(active.ruleset.policy),
+        now=now,
+    )
     return counts
+
+
+def _stopped(one: Judged, limited: str, now: datetime) -> Judged:
+    """The candidate of a run that waits for approval, or was turned down."""
+    if isinstance(one.decision, Skip):
+        return one
+    reason = Reason(ReasonCode.LIMITS, limited)
+    if limited == REJECTED:
+        return replace(one, decision=Skip(reason=reason), context=None)
+    return replace(one, decision=Hold(until=waiting_until(one.occurrence.expires, now), reason=reason))
+
+
+def costs_of(candidates: Iterable[Judged], policy: Policy) -> Counter[str]:
+    """What the messages will cost by channel, in millionths: each on its first channel, an SMS as one segment."""
+    places: Counter[tuple[ChannelName, str | None]] = Counter(
+        (one.channels[0], one.person.customer.country) for one in candidates if not isinstance(one.decision, Skip)
+    )
+    costs: Counter[str] = Counter()
+    for (channel, country), messages in places.items():
+        costs[channel.value] += messages * price(policy, channel, country)
+    return costs
 
 
 def skip_all(
@@ -141,7 +186,10 @@ class _Rows:
     def message(self, one: Judged) -> PlannedMessage:
         """The row of one message: scheduled while held or early, ready when it may leave now."""
         held = one.decision if isinstance(one.decision, Hold) else None
-        not_before = self._paced(held.until if held else one.occurrence.due, one)
+        waits = held is not None and held.reason.code is ReasonCode.LIMITS
+        # Nobody knows when a person approves: then the message is given its turn, from ``local_time`` on.
+        opening = held.until if held else one.occurrence.due
+        not_before = opening if waits else self._paced(opening, one)
         ready = held is None and not_before <= self._now
         reason = held.reason if held else None
         return PlannedMessage(
@@ -152,7 +200,7 @@ class _Rows:
             channels=",".join(one.channels),
             context=one.context or {},
             not_before=not_before,
-            local_time=self._local_time(not_before, one.zone),
+            local_time=self._local_time(one.occurrence.due if waits else not_before, one.zone),
             zone=one.zone.key,
             expires=one.occurrence.expires,
             state=(MessageState.READY if ready else MessageState.SCHEDULED).value,

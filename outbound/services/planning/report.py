@@ -9,7 +9,8 @@ from datetime import datetime
 class Counts:
     """Of one batch or the sum of several. ``already`` were decided before and are no candidates again.
 
-    ``channels`` counts the messages by channel, ``held`` and ``skipped_by`` by reason. Mutable: batches add up.
+    ``channels`` counts the messages by channel, ``held`` and ``skipped_by`` by reason. ``costs`` is what they will
+    cost by channel, in millionths of the policy's currency, each SMS taken as one segment. Mutable: batches add up.
     """
 
     candidates: int = 0
@@ -19,6 +20,12 @@ class Counts:
     channels: Counter[str] = field(default_factory=Counter)
     held: Counter[str] = field(default_factory=Counter)
     skipped_by: Counter[str] = field(default_factory=Counter)
+    costs: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def cost(self) -> int:
+        """What the messages will cost together, in millionths."""
+        return self.costs.total()
 
     def add(self, other: "Counts") -> None:
         """Add ``other`` to this."""
@@ -29,6 +36,7 @@ class Counts:
         self.channels.update(other.channels)
         self.held.update(other.held)
         self.skipped_by.update(other.skipped_by)
+        self.costs.update(other.costs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,10 @@ from outbound.engine.limits import exceeded, usual
 
 EUR = 1_000_000
 NEWS = Limits(recipients=60_000, cost=90 * EUR, currency="EUR", growth=0.3)
+ALL_THREE = (
+    "70,000 recipients > 60,000; EUR 91.00 > EUR 90.00; 70,000 recipients are 600.0% more than the usual 10,000 "
+    "(limit 30%)"
+)
 EXPIRES = NOON + timedelta(hours=48)
 
 
@@ -30,13 +34,7 @@ def counted(messages: int, cost: int = 0) -> Counted:
         (None, None, counted(1_300), 1_000.0),
         ("growth", "1,301 recipients are 30.1% more than the usual 1,000 (limit 30%)", counted(1_301), 1_000.0),
         (None, None, counted(1_301), None),
-        (
-            "recipients",
-            "70,000 recipients > 60,000; EUR 91.00 > EUR 90.00; 70,000 recipients are 600.0% more than the usual 10,000"
-            + " (limit 30%)",
-            counted(70_000, 91 * EUR),
-            10_000.0,
-        ),
+        ("recipients", ALL_THREE, counted(70_000, 91 * EUR), 10_000.0),
     ],
 )
 def test_a_limit_is_the_most_that_is_allowed_and_all_that_are_passed_are_named(
