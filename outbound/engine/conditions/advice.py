@@ -9,5 +9,5 @@ from outbound.engine.conditions.scope import Scope
 
 def advise(condition: Condition, reading: Reading, scope: Scope) -> None:
     """Add every warning about ``condition`` to the reading."""
-    warn_missing(condition, reading)
+    warn_missing(condition, reading, event=scope.event)
     warn_constant(condition, reading, scope)

@@ -1,6 +1,6 @@
 """What a condition looks at: the customer's values, the event it is about, what happened before, and the time."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -11,11 +11,15 @@ from outbound.domain.condition import (
     Compare,
     Condition,
     Count,
+    Default,
     Happened,
     In,
     InSegment,
+    Lower,
     Not,
     Or,
+    Truth,
+    Value,
 )
 from outbound.domain.customer import ChannelName, Customer, Event, Scalar
 
@@ -54,22 +58,38 @@ def customer_values(customer: Customer) -> dict[str, Scalar]:
 
 def needs_history(clauses: Iterable[Clause]) -> frozenset[str]:
     """The names of the events these clauses look back at."""
-    return frozenset(name for clause in clauses for name in _events(clause.condition))
+    return frozenset(look.event for clause in clauses for look in lookbacks(clause.condition))
 
 
-def _events(condition: Condition) -> Iterable[str]:
+def lookbacks(condition: Condition) -> Iterator[Happened | Count]:
+    """Every look at past events in a condition, segments opened."""
     match condition:
         case Happened():
-            return (condition.event,)
+            yield condition
         case And() | Or():
-            return (name for part in condition.parts for name in _events(part))
+            for part in condition.parts:
+                yield from lookbacks(part)
         case Not():
-            return _events(condition.part)
+            yield from lookbacks(condition.part)
         case InSegment():
-            return _events(condition.condition)
+            yield from lookbacks(condition.condition)
         case Compare():
-            return (value.event for value in (condition.left, condition.right) if isinstance(value, Count))
-        case In():
-            return (condition.value.event,) if isinstance(condition.value, Count) else ()
+            yield from _counts(condition.left)
+            yield from _counts(condition.right)
+        case In() | Truth():
+            yield from _counts(condition.value)
         case _:
-            return ()
+            return
+
+
+def _counts(value: Value) -> Iterator[Count]:
+    match value:
+        case Count():
+            yield value
+        case Default():
+            yield from _counts(value.left)
+            yield from _counts(value.right)
+        case Lower():
+            yield from _counts(value.value)
+        case _:
+            return

@@ -21,10 +21,12 @@ from outbound.domain.condition import (
     Not,
     Or,
     Path,
+    Root,
     Status,
     Truth,
     Value,
 )
+from outbound.domain.message_events import ALWAYS, PREFIX
 from outbound.domain.source import Span
 from outbound.engine.conditions.codes import Code
 from outbound.engine.conditions.reading import Reading
@@ -33,9 +35,12 @@ from outbound.engine.conditions.text import value_text
 _Guards = frozenset[str]
 
 
-def warn_missing(condition: Condition, reading: Reading) -> None:
-    """Warn about each optional attribute under a negative test that neither ``has`` nor a default covers."""
-    _walk(condition, reading, negated=False, guarded=frozenset())
+def warn_missing(condition: Condition, reading: Reading, *, event: str | None) -> None:
+    """Warn about each optional attribute under a negative test that neither ``has`` nor a default covers.
+
+    ``event`` is the one the condition is about.
+    """
+    _walk(condition, reading, negated=False, guarded=_carried(event))
 
 
 def _walk(condition: Condition, reading: Reading, *, negated: bool, guarded: _Guards) -> None:
@@ -52,8 +57,21 @@ def _walk(condition: Condition, reading: Reading, *, negated: bool, guarded: _Gu
         case _:
             for value in _under_negation(condition, negated=negated):
                 _warn(value, reading, guarded)
-            for where in _wheres(condition):  # an event that lacks the field is not counted: no surprise outside
-                _walk(where, reading, negated=False, guarded=guarded)
+            for counted, where in _wheres(
+                condition
+            ):  # an event that lacks the field is not counted: no surprise outside
+                _walk(where, reading, negated=False, guarded=_outside(guarded) | _carried(counted))
+
+
+def _carried(event: str | None) -> _Guards:
+    """The fields that are there although they are declared as optional: ours to write."""
+    ours = event is not None and event.startswith(PREFIX)
+    return frozenset(f"{Root.EVENT}.{name}" for name in ALWAYS) if ours else frozenset()
+
+
+def _outside(guarded: _Guards) -> _Guards:
+    """The guards that hold after ``where`` too, where ``event.x`` is another event's."""
+    return frozenset(text for text in guarded if not text.startswith(f"{Root.EVENT}."))
 
 
 def _guards(junction: And | Or) -> _Guards:
@@ -73,9 +91,10 @@ def _under_negation(condition: Condition, *, negated: bool) -> tuple[Value, ...]
     return _values(condition) if negated != negative else ()
 
 
-def _wheres(condition: Condition) -> list[Condition]:
+def _wheres(condition: Condition) -> list[tuple[str, Condition]]:
+    """The events that one test looks back at under a condition."""
     sources = (condition, *_values(condition))
-    return [source.where for source in sources if isinstance(source, Happened | Count) and source.where is not None]
+    return [(s.event, s.where) for s in sources if isinstance(s, Happened | Count) and s.where is not None]
 
 
 def _warn(value: Value, reading: Reading, guarded: _Guards) -> None:

@@ -15,6 +15,7 @@ from outbound.domain.rule import Rule
 from outbound.domain.source import Problem, Severity, Span
 from outbound.engine.rulefiles.codes import Code
 from outbound.engine.rulefiles.findings import Findings
+from outbound.engine.rulefiles.loops import refuse_loops
 from outbound.engine.rulefiles.nodes import Node
 from outbound.engine.rulefiles.policy_file import read_policy
 from outbound.engine.rulefiles.rule_file import read_rule
@@ -101,6 +102,7 @@ def _rules(documents: dict[str, list[Node]], findings: Findings, world: World) -
     rules: dict[str, Rule] = {}
     places: dict[str, Span] = {}
     experiments: dict[str, Span] = {}
+    triggers: dict[str, Span] = {}
     for of_file in documents.values():
         for document in of_file:
             read = read_rule(document, findings, world)
@@ -120,6 +122,8 @@ def _rules(documents: dict[str, list[Node]], findings: Findings, world: World) -
                 experiments[arms.id] = arms.span
             if read.rule is not None:
                 rules[read.id] = read.rule
+                triggers[read.id] = read.trigger
+    refuse_loops(rules, triggers, world.segments, findings)
     return rules
 
 

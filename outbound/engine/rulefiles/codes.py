@@ -74,5 +74,6 @@ class Code(StrEnum):
     BAD_ONCE = "bad-once"
     ONCE_OPTIONAL = "once-optional"
     ONCE_REPEATS = "once-repeats"
+    LOOP = "loop"
     UNIT_OPTIONAL = "unit-optional"
     ALWAYS_QUIET = "always-quiet"

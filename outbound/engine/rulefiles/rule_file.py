@@ -65,10 +65,11 @@ _EXPIRES_LATER: Final = Duration(3, DurationUnit.DAY)
 
 
 class ReadRule(NamedTuple):
-    """A rule's name and where it and its experiment stand, and the rule itself unless it has errors."""
+    """A rule's name, where it, its trigger and its experiment stand, and the rule itself unless it has errors."""
 
     id: str
     span: Span
+    trigger: Span
     rule: Rule | None
     experiment: ReadExperiment | None = None
 
@@ -109,7 +110,7 @@ def read_rule(document: Node, findings: Findings, world: World) -> ReadRule | No
         return None
     span = record.value_span("rule")
     if findings.errors > before or not (owner and topic and trigger and once and send):
-        return ReadRule(rule_id, span, None, read_arms)
+        return ReadRule(rule_id, span, span, None, read_arms)
     slotted = isinstance(trigger, ScheduleTrigger | DateTrigger)
     rule = Rule(
         id=rule_id,
@@ -131,7 +132,7 @@ def read_rule(document: Node, findings: Findings, world: World) -> ReadRule | No
         active_until=active_until,
         draft=draft,
     )
-    return ReadRule(rule_id, span, rule, read_arms)
+    return ReadRule(rule_id, span, read.place if read else span, rule, read_arms)
 
 
 def _topic(record: Record, findings: Findings, world: World) -> Topic | None:

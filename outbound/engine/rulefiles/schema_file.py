@@ -1,10 +1,13 @@
 """rules/schema.yaml: the declared attributes of customers and events."""
 
+from collections.abc import Mapping
+
 from outbound.domain.condition import ValueType
+from outbound.domain.message_events import MESSAGE_EVENTS, MESSAGE_FIELDS, PREFIX
 from outbound.domain.rule import Field, Schema
 from outbound.engine.conditions.scope import RESERVED
 from outbound.engine.rulefiles.codes import Code
-from outbound.engine.rulefiles.findings import Findings, nearest
+from outbound.engine.rulefiles.findings import Findings, did_you_mean, nearest
 from outbound.engine.rulefiles.nodes import MapNode, Node, ScalarNode
 from outbound.engine.rulefiles.record import open_record
 from outbound.engine.rulefiles.shapes import boolean, choice, items, name, text
@@ -13,6 +16,9 @@ attribute_name = name(r"[a-z][a-z0-9_]{0,62}", "first_name")
 event_name = name(r"[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62}){0,3}", "order.shipped")
 
 _FIELD_KEYS = ("type", "required", "values", "index")
+
+_MESSAGE_FIELD = Field(type=ValueType.STRING)
+_MESSAGE_FIELDS = dict.fromkeys(MESSAGE_FIELDS, _MESSAGE_FIELD)
 
 
 def read_schema(documents: list[Node], findings: Findings) -> Schema:
@@ -38,6 +44,8 @@ def read_schema(documents: list[Node], findings: Findings) -> Schema:
         events |= _events(record.node("events"), findings)
     for reserved in RESERVED:
         customer.setdefault(reserved, Field(type=ValueType.STRING, required=reserved == "id"))
+    for event in MESSAGE_EVENTS:
+        events[event] = {**events.get(event, {}), **_MESSAGE_FIELDS}
     return Schema(customer=customer, events=events)
 
 
@@ -51,9 +59,22 @@ def _events(node: Node | None, findings: Findings) -> dict[str, dict[str, Field]
     for key, value in node:
         event = event_name(key, findings)
         fields = _fields(value, findings, of_customer=False)
+        if event is not None and event.startswith(PREFIX):
+            _message_event(key, value, fields, findings)
         if event is not None:
             found[event] = fields
     return found
+
+
+def _message_event(key: ScalarNode, node: Node, fields: Mapping[str, Field], findings: Findings) -> None:
+    """An event of messages is built in: it may be declared again as it is, and have more fields."""
+    if key.text not in MESSAGE_EVENTS:
+        hint = did_you_mean(key.text, MESSAGE_EVENTS) or "choose another name"
+        findings.error(Code.BAD_NAME, key.span, f"names with '{PREFIX}' belong to the events of messages", hint)
+    for field, value in node if isinstance(node, MapNode) else ():
+        if field.text in MESSAGE_FIELDS and fields.get(field.text, _MESSAGE_FIELD) != _MESSAGE_FIELD:
+            message = f"'{key.text}.{field.text}' is built in as an optional string"
+            findings.error(Code.BAD_VALUE, value.span, message, "write {type: string}, or leave it out")
 
 
 def _fields(node: Node | None, findings: Findings, *, of_customer: bool) -> dict[str, Field]:

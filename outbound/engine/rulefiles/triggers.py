@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from outbound.domain.condition import ValueType
 from outbound.domain.durations import Duration, DurationUnit
 from outbound.domain.rule import DateTrigger, EventTrigger, Feb29, ScheduleTrigger, ScriptTrigger, Shift, Trigger
+from outbound.domain.source import Span
 from outbound.engine.conditions import Scope
 from outbound.engine.rulefiles.change_triggers import read_changed, read_enters
 from outbound.engine.rulefiles.clauses import read_clauses, segments_in, written_conditions
@@ -41,9 +42,10 @@ _TODAY: Final = (Duration(0, DurationUnit.DAY),)
 
 
 class ReadTrigger(NamedTuple):
-    """The trigger, and the recurrence of a repeating schedule for the checks of ``once``."""
+    """The trigger, where it stands, and the recurrence of a repeating schedule for the checks of ``once``."""
 
     trigger: Trigger
+    place: Span
     recurrence: WrittenRule | None = None
 
 
@@ -90,7 +92,11 @@ def _event(record: Record, findings: Findings, world: World) -> ReadTrigger | No
     for node in written_conditions(record.node("if")):
         world.mentioned.update(name for name, _ in segments_in(node.text))
     condition = read_clauses(record.node("if"), findings, scope)
-    return None if event is None else ReadTrigger(EventTrigger(event=event, condition=condition))
+    return (
+        None
+        if event is None
+        else ReadTrigger(EventTrigger(event=event, condition=condition), record.value_span("event"))
+    )
 
 
 def _schedule(record: Record, findings: Findings, world: World) -> ReadTrigger | None:
@@ -122,7 +128,7 @@ def _schedule(record: Record, findings: Findings, world: World) -> ReadTrigger |
         start=start,
         calendar=calendar,
     )
-    return ReadTrigger(trigger, recurrence)
+    return ReadTrigger(trigger, record.value_span("schedule"), recurrence)
 
 
 def _one_off(record: Record, written: ScalarNode, findings: Findings) -> date | None:
@@ -166,7 +172,7 @@ def _date(record: Record, findings: Findings, world: World) -> ReadTrigger | Non
         calendar=calendar,
         shift=Shift(shift) if shift else Shift.NEXT,
     )
-    return ReadTrigger(trigger)
+    return ReadTrigger(trigger, record.value_span("date"))
 
 
 def _date_attribute(record: Record, findings: Findings, world: World) -> str | None:
@@ -213,12 +219,12 @@ def _offsets(node: Node, findings: Findings) -> tuple[Duration, ...] | None:
 
 def _changed(record: Record, findings: Findings, world: World) -> ReadTrigger | None:
     trigger = read_changed(record, findings, world)
-    return None if trigger is None else ReadTrigger(trigger)
+    return None if trigger is None else ReadTrigger(trigger, record.value_span("changed"))
 
 
 def _enters(record: Record, findings: Findings, world: World) -> ReadTrigger | None:
     trigger = read_enters(record, findings, world)
-    return None if trigger is None else ReadTrigger(trigger)
+    return None if trigger is None else ReadTrigger(trigger, record.value_span("enters"))
 
 
 def _script(record: Record, findings: Findings, world: World) -> ReadTrigger | None:  # noqa: ARG001 -- one signature
@@ -231,7 +237,8 @@ def _script(record: Record, findings: Findings, world: World) -> ReadTrigger | N
     arguments = record.required("script", table(attribute_name, choice(_ARGUMENT_TYPES)))
     if arguments is None or findings.errors > before:
         return None
-    return ReadTrigger(ScriptTrigger(arguments={name: ValueType(kind) for name, kind in arguments.items()}))
+    trigger = ScriptTrigger(arguments={name: ValueType(kind) for name, kind in arguments.items()})
+    return ReadTrigger(trigger, record.value_span("script"))
 
 
 def _zone(record: Record) -> str | None:

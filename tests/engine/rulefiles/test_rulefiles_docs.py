@@ -23,7 +23,7 @@ def documented_set() -> dict[str, bytes]:
 
 def test_every_example_of_the_reference_loads_without_a_problem() -> None:
     files = documented_set()
-    assert len([path for path in files if path.startswith("rules/")]) == 10
+    assert len([path for path in files if path.startswith("rules/")]) == 11
     assert [p.render() for p in problems_of(files)] == []
 
 
