@@ -17,6 +17,7 @@ from outbound.domain.customer import ChannelName
 from outbound.domain.durations import DurationUnit
 from outbound.domain.message import MessageState
 from outbound.domain.policy import CalendarPeriod, Cap, CapUse, Policy
+from outbound.domain.reasons import ReasonCode
 from outbound.domain.traffic import Contact, Traffic
 from outbound.storage.outbox import state_is
 from outbound.storage.sets import among, chunks
@@ -85,7 +86,8 @@ def load(connection: Connection, policy: Policy, ids: Sequence[str], *, now: dat
 def queued(connection: Connection, policy: Policy, ids: Sequence[str], *, now: datetime) -> dict[str, list[Queued]]:
     """The messages of these customers that obey caps and are due within the window of arbitration.
 
-    A message that passed a gate once has had its turn and competes no more: it is being tried again.
+    A message that passed a gate once has had its turn and competes no more: it is being tried again. One that
+    somebody paused does not compete either, nor one whose gate failed.
     """
     names = [name for name, one in policy.classes.items() if one.caps is CapUse.APPLY]
     if not names or not ids:
@@ -107,6 +109,7 @@ def queued(connection: Connection, policy: Policy, ids: Sequence[str], *, now: d
         message.c.message_class.in_(names),
         message.c.not_before <= now + policy.arbitration.window,
         message.c.expires > now,
+        message.c.reason.not_in([ReasonCode.PAUSED.value, ReasonCode.LIMITS.value]),
         ~begun,
     )
     found: dict[str, list[Queued]] = defaultdict(list)

@@ -3,18 +3,24 @@
 Run it after every fault test, on the ledger of the provider double and the database as it is then.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from outbound.domain.durations import Duration
 from outbound.domain.message import MessageState
+from outbound.domain.policy import CalendarPeriod, Cap, CapUse, Policy
+from outbound.engine.timing.walls import add, local_day
+from outbound.engine.timing.zones import resolve_zones
 from outbound.services.reports import equation
 from outbound.storage.database import Database
-from outbound.storage.tables import attempt, consent_event, leg, message, run
+from outbound.storage.tables import attempt, consent_event, customer, leg, message, run
 from outbound.testing.ledger import Accepted
 
 S = MessageState
@@ -41,12 +47,14 @@ def check(
     acknowledged: Iterable[str] = (),
     refused: Iterable[str] = (),
     lease_now: datetime | None = None,
+    policy: Policy | None = None,
 ) -> tuple[Violation, ...]:
-    """Every violation of I1 to I8 that these two can show; none is the empty tuple.
+    """Every violation of I1 to I9 that these two can show; none is the empty tuple.
 
     ``accepted`` are ledger lines of e-mail doubles (by Message-ID) or SMS doubles (by the provider's
     reference). ``acknowledged`` are ids of messages a caller was promised, ``refused`` such ids that must not
-    exist. With ``lease_now`` (two sweeps after the last one) no lease may be older (I7).
+    exist. With ``lease_now`` (two sweeps after the last one) no lease may be older (I7). With ``policy`` nobody
+    may have had more than its caps allow (I9).
     """
     with database.read() as connection:
         messages = {row["id"]: row for row in connection.execute(sa.select(message)).mappings()}
@@ -62,6 +70,8 @@ def check(
         ]
         if lease_now is not None:
             found += _leases(messages, lease_now)
+        if policy is not None:
+            found += check_caps(connection, policy)
     return tuple(found)
 
 
@@ -184,3 +194,67 @@ def _leases(messages: Mapping[str, sa.RowMapping], lease_now: datetime) -> list[
         for key, row in messages.items()
         if S(row["state"]) in (S.CLAIMED, S.SENDING) and (row["lease_until"] is None or row["lease_until"] < lease_now)
     ]
+
+
+def check_caps(connection: Connection, policy: Policy) -> list[Violation]:
+    """I9: no message of a class that obeys caps went although its caps were used up (fault C32).
+
+    Counted anew from the legs, in every calendar period and every rolling window of each customer's own clocks,
+    and in other words than the gate's: that asks when a cap opens, this counts what went before.
+    """
+    query = (
+        sa.select(
+            leg.c.customer_id,
+            customer.c.zone_source,
+            leg.c.at,
+            leg.c.channel,
+            message.c.id,
+            message.c.message_class,
+            message.c.topic,
+        )
+        .join(message, message.c.id == leg.c.message_id)
+        .join(customer, customer.c.id == leg.c.customer_id)
+        .where(leg.c.n == message.c.leg, message.c.state.in_(sorted({*_KNOWN_ACCEPTED, S.SENDING})))
+    )
+    uses = {name: one.caps for name, one in policy.classes.items()}
+    by_customer: dict[str, list[Any]] = defaultdict(list)
+    for row in connection.execute(query):
+        if uses.get(row.message_class) is not CapUse.EXEMPT:
+            by_customer[row.customer_id].append(row)
+    found = []
+    for rows in by_customer.values():
+        # of what went in the same moment, what only counts is thought to have gone last
+        rows.sort(key=lambda row: (row.at, uses.get(row.message_class) is not CapUse.APPLY))
+        zone = resolve_zones(rows[0].zone_source, policy).at
+        for cap in policy.caps:
+            counted = [row for row in rows if _is_counted(row, cap)]
+            for number, row in enumerate(counted):
+                earlier = sum(_together(other.at, row.at, cap.per, zone) for other in counted[:number])
+                if earlier >= cap.max and uses.get(row.message_class) is CapUse.APPLY:
+                    text = f"number {earlier + 1} under {cap.name}, which allows {cap.max}"
+                    found.append(Violation(invariant="I9", subject=row.id, text=text))
+    return found
+
+
+def _is_counted(row: Any, cap: Cap) -> bool:
+    return (
+        cap.message_class in (None, row.message_class)
+        and cap.topic in (None, row.topic)
+        and cap.channel in (None, row.channel)
+    )
+
+
+def _together(earlier: datetime, later: datetime, per: CalendarPeriod | Duration, zone: ZoneInfo) -> bool:
+    """Whether a cap counts two contacts together."""
+    if isinstance(per, Duration):
+        return later < add(earlier, per, zone)
+    first, second = local_day(earlier, zone), local_day(later, zone)
+    match per:
+        case CalendarPeriod.DAY:
+            return first == second
+        case CalendarPeriod.WEEK:
+            return first.isocalendar()[:2] == second.isocalendar()[:2]
+        case CalendarPeriod.MONTH:
+            return (first.year, first.month) == (second.year, second.month)
+        case CalendarPeriod.YEAR:
+            return first.year == second.year

@@ -28,6 +28,7 @@ from outbound.engine.ladder import Switches
 from outbound.engine.timing.walls import local_day
 from outbound.engine.timing.zones import resolve_zones
 from outbound.services.dispatch.claim import Chunks
+from outbound.services.dispatch.competition import Competition, Judge
 from outbound.services.dispatch.kit import Kit, Slice
 from outbound.services.dispatch.parcels import Passed, domain_of
 from outbound.services.dispatch.points import hit
@@ -125,19 +126,23 @@ class _Gate:
         pasts = outbox_gate.past_of(connection, [m.id for m in messages if m.lease_token > 1])
         switches = Switches(paused=outbox_gate.paused(connection), limited=run_limits.limited(connection))
         self._load_history(connection, messages)
-        for message in messages:
+        judge = Judge(ruleset=self._active.ruleset, switches=switches, open_channel=self._takes, now=self._now)
+        others = Competition(connection, judge, messages, persons)
+        for message in others.in_order(messages):
+            past = pasts.get(message.id, Past())
             case = Case(
                 message=message,
                 person=persons.get(message.customer_id),
-                past=pasts.get(message.id, Past()),
+                past=past,
                 active=self._active,
                 switches=switches,
+                traffic=others.traffic_of(message, tried=bool(past.legs)),
                 who=self._who,
                 adapter_for=self._kit.adapters.get,
                 now=self._now,
             )
             try:
-                self._sort(case, screen(case))
+                self._sort(case, screen(case), others)
             except Exception as error:  # noqa: BLE001 - fail closed, and the others go on
                 log.error("gate failed", error=type(error).__name__, message=message.id)  # noqa: TRY400 - likewise
                 self._holds.append(_failed(message, error, self._now))
@@ -150,25 +155,36 @@ class _Gate:
         self._count()
         return self._passed
 
-    def _sort(self, case: Case, answer: Screened) -> None:
+    def _takes(self, channel: ChannelName) -> bool:
+        """Whether the channel's account takes messages just now."""
+        adapter = self._kit.adapters.get(channel)
+        if adapter is None:
+            return False
+        return not (self._kit.breakers[adapter.name].open or self._kit.slots[adapter.name].stuck)
+
+    def _sort(self, case: Case, answer: Screened, others: Competition) -> None:
         message, person = case.message, case.person
         match answer:
             case Stop(state=state, reason=reason):
                 self._stops.append(Stopped(message_id=message.id, state=state, reason=reason))
+                others.ended(message)
             case Wait(until=until, reason=reason):
                 until = max(until, self._now + _SHORTEST_HOLD)
                 held_by = message.held_by or str(reason)
                 self._holds.append(Held(message_id=message.id, until=until, reason=reason, held_by=held_by))
             case Go() if person is not None:
-                self._go(message, person, answer, tuple(one.channel for one in case.past.legs if one.n < answer.leg))
+                tried = tuple(one.channel for one in case.past.legs if one.n < answer.leg)
+                if self._go(message, person, answer, tried):
+                    others.went(message, person, answer.channel)
 
-    def _go(self, message: Message, person: Person, go: Go, tried: tuple[ChannelName, ...]) -> None:
+    def _go(self, message: Message, person: Person, go: Go, tried: tuple[ChannelName, ...]) -> bool:
+        """Begin the attempt. False: the account takes nothing now, and the message waits until it is tried again."""
         adapter = self._kit.adapters[go.channel]
         breaker = self._kit.breakers[adapter.name]
         probe = breaker.open
         if not breaker.admits(self._now):
             self._later.setdefault(breaker.retry_at(self._now), []).append(message.id)
-            return
+            return False
         if probe:
             self._slice.probes.append(breaker)
         policy = self._active.ruleset.policy
@@ -206,6 +222,7 @@ class _Gate:
                 tried=tried,
             )
         )
+        return True
 
     def _words(self, message: Message, person: Person, channel: ChannelName) -> tuple[Active, Mapping[str, Any] | None]:
         """The release that words the message, and the context to keep instead of the row's (None: the row's)."""

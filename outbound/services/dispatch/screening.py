@@ -12,9 +12,11 @@ from outbound.domain.person import Person
 from outbound.domain.policy import Topic
 from outbound.domain.reasons import Reason, ReasonCode
 from outbound.domain.rule import Rule
+from outbound.domain.traffic import Traffic
 from outbound.engine.ladder import Candidate, Switches, decide
-from outbound.engine.timing.walls import local_day, resolve_wall
+from outbound.engine.timing.walls import resolve_wall
 from outbound.engine.timing.zones import zone_named
+from outbound.services.dispatch.competition import is_over, planned_for
 from outbound.services.releases import Active
 from outbound.storage.outbox_gate import Past, PastLeg
 
@@ -26,13 +28,17 @@ _NOT_ALLOWED = frozenset({ReasonCode.SUPPRESSED, ReasonCode.CONSENT})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One message and everything its gate looks at. ``who`` answers the rule's conditions about the person now."""
+    """One message and everything its gate looks at. ``who`` answers the rule's conditions about the person now.
+
+    ``traffic`` is what else reaches the customer, as far as caps and arbitration are concerned.
+    """
 
     message: Message
     person: Person | None
     past: Past
     active: Active
     switches: Switches
+    traffic: Traffic
     who: Callable[[Rule, Person], bool | None]
     adapter_for: Callable[[ChannelName], Adapter | None]
     now: datetime
@@ -93,7 +99,7 @@ def _screen(case: Case) -> Screened:
     topic = case.active.ruleset.policy.topics.get(message.topic)
     if rule is None or rule.draft or topic is None:
         return Stop(state=MessageState.CANCELLED, reason=Reason(ReasonCode.RULE_WITHDRAWN))
-    if _over(rule, case):
+    if is_over(rule, now=now, zone=message.zone or case.active.ruleset.policy.timezone):
         return Stop(state=MessageState.CANCELLED, reason=Reason(ReasonCode.RULE_WITHDRAWN, "active.until"))
     if case.person is None:
         return Stop(state=MessageState.CANCELLED, reason=Reason(ReasonCode.ERASED))
@@ -115,7 +121,7 @@ def _ladder(case: Case, person: Person, topic: Topic) -> Screened:
         topic=topic,
         channels=tuple(c for c in message.channels if case.adapter_for(c) is not None),
         expires=message.expires,
-        due=message.not_before,
+        due=planned_for(message),
         tried_channels=case.past.tried,
         message_id=message.id,
         run_id=message.run_id,
@@ -123,7 +129,7 @@ def _ladder(case: Case, person: Person, topic: Topic) -> Screened:
     policy = case.active.ruleset.policy
 
     def climb(candidate: Candidate) -> Send | Hold | Skip:
-        return decide(candidate, person, policy=policy, now=case.now, switches=case.switches)
+        return decide(candidate, person, policy=policy, now=case.now, switches=case.switches, traffic=case.traffic)
 
     if current is None or current.attempts == 0:
         decision = climb(candidate)
@@ -173,14 +179,3 @@ def _own_time(message: Message) -> datetime | None:
         return None
     local = datetime.fromisoformat(message.local_time).replace(tzinfo=None)
     return resolve_wall(local, zone_named(message.zone))
-
-
-def _over(rule: Rule, case: Case) -> bool:
-    """Whether ``active: {until}`` has passed. A date is active to the end of that day in the message's zone."""
-    until = rule.active_until
-    if until is None:
-        return False
-    if isinstance(until, datetime):
-        return case.now >= until
-    zone = case.message.zone or case.active.ruleset.policy.timezone
-    return local_day(case.now, zone_named(zone)) > until
