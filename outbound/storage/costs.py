@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from outbound.storage.tables import customer, leg, message, run
+from outbound.storage.tables import customer, decision, leg, message, run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,3 +53,16 @@ def planned(connection: Connection, run_id: str | None) -> dict[str, int]:
     if run_id is not None:
         query = query.where(run.c.id == run_id)
     return {row[0]: int(row[1]) for row in connection.execute(query)}
+
+
+def planned_places(connection: Connection, run_id: str) -> dict[tuple[str, str], int]:
+    """How many messages a run has, by the channel planned first and the customer's country ("" unknown)."""
+    country = sa.func.coalesce(customer.c.country, "")
+    query = (
+        sa.select(decision.c.channel, country, sa.func.count())
+        .select_from(decision.outerjoin(customer, customer.c.id == decision.c.customer_id))
+        .where(decision.c.run_id == run_id, decision.c.verdict != "skip")
+        .group_by(decision.c.channel, country)
+        .order_by(decision.c.channel, country)
+    )
+    return {(row[0], row[1]): int(row[2]) for row in connection.execute(query)}

@@ -5,12 +5,16 @@ last range. Killed anywhere, the next pass goes on behind the last committed ran
 tail (fault F02). Two planners take the ranges in turn under the rule's lock.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
+from outbound.domain.limits import Counted
 from outbound.domain.rule import Rule
+from outbound.services.planning import limits
 from outbound.services.planning.buckets import Bucket
 from outbound.services.planning.enqueue import enqueue
 from outbound.services.planning.occurrence import Occurrence, Prospect
@@ -35,7 +39,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Firing:
-    """What is planned: the slot of a rule for one bucket. ``today`` is its local date, ``nominal`` its instant."""
+    """What is planned: the slot of a rule for one bucket. ``today`` is its local date, ``nominal`` its instant.
+
+    ``run`` yields every firing of the slot that is still to be planned, this one among them: what limits count.
+    """
 
     rule: Rule
     slot: str
@@ -44,24 +51,60 @@ class Firing:
     today: date
     trigger: str
     targets: tuple[Target, ...]
+    run: Callable[[], Iterable["Firing"]] | None = None
 
 
 def plan_firing(database: Database, active: Active, firing: Firing, *, now: datetime) -> Counts:
     """Plan everything that is left of a firing. Harmless when it is planned already."""
-    total = Counts()
+    total, rule = Counts(), firing.rule
+    ahead = _survey(database, active, firing, now=now) if limits.uncounted(database, rule, firing.slot) else None
     for number, target in enumerate(firing.targets):
         last = number == len(firing.targets) - 1
         while True:
-            counts = _plan_range(database, active, firing, target, last=last, now=now)
-            if counts is None:
+            planned = _plan_range(database, active, firing, target, last=last, now=now, ahead=ahead)
+            if planned is None:
                 break
-            total.add(counts)
+            total.add(planned.counts)
+            if planned.stopped:
+                rest = _survey(database, active, firing, now=now)
+                with database.write() as connection:
+                    runs.lock(connection, rule_lock(rule))
+                    limits.recount(connection, active, rule, firing.slot, rest)
     return total
 
 
+def _survey(database: Database, active: Active, firing: Firing, *, now: datetime) -> Counted:
+    """What is left of a run over all its zones, judged and not written, a key range in memory at a time."""
+    counts = Counts()
+    for one in firing.run() if firing.run else (firing,):
+        for target in one.targets:
+            after, looked_at = "", None
+            while looked_at is None or len(looked_at) == RANGE:
+                with database.read() as connection:
+                    looked_at = _look(connection, one, target, after=after, now=now)
+                    counts.add(limits.rehearse(connection, active, one.rule, _matched(looked_at, target), now=now))
+                after = looked_at[-1][0] if looked_at else after
+    return limits.counted_of(counts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """One committed key range. ``stopped``: with it the run passed a limit."""
+
+    counts: Counts
+    stopped: bool = False
+
+
 def _plan_range(
-    database: Database, active: Active, firing: Firing, target: Target, *, last: bool, now: datetime
-) -> Counts | None:
+    database: Database,
+    active: Active,
+    firing: Firing,
+    target: Target,
+    *,
+    last: bool,
+    now: datetime,
+    ahead: Counted | None,
+) -> _Planned | None:
     """One key range in one transaction. None when the target has none left."""
     rule, zone = firing.rule, firing.bucket.key
     progress_key = f"{zone} {target.label}".rstrip()
@@ -71,15 +114,8 @@ def _plan_range(
             return None
         begun = runs.find_run(connection, rule=rule.id, slot=firing.slot)
         number, after = runs.progress(connection, begun, progress_key) if begun else (0, "")
-        looked_at = audience.key_range(
-            connection,
-            members=firing.bucket.members,
-            match=target.match,
-            who=_who(rule, firing, now, connection.dialect.name),
-            after=after,
-            size=RANGE,
-        )
-        counts = Counts()
+        looked_at = _look(connection, firing, target, after=after, now=now)
+        counts, stopped = Counts(), False
         if looked_at:
             run_id = begun or runs.open_run(
                 connection,
@@ -90,12 +126,10 @@ def _plan_range(
                 trigger=firing.trigger,
                 now=now,
             )
-            matched = [
-                Prospect(customer_id=customer, occurrence=target.occurrence)
-                for customer, miss in looked_at
-                if miss == audience.MATCHED
-            ]
-            counts = enqueue(connection, active, rule, matched, run_id=run_id, now=now)
+            limited = limits.begin(connection, active, rule, run_id, ahead)
+            matched = _matched(looked_at, target)
+            counts = enqueue(connection, active, rule, matched, run_id=run_id, now=now, limited=limited)
+            stopped = limits.watch(connection, active, rule, run_id)
             runs.record_range(
                 connection,
                 run_id=run_id,
@@ -108,7 +142,29 @@ def _plan_range(
         finished = len(looked_at) < RANGE
         if finished and last:
             runs.fire(connection, rule=rule.id, slot=firing.slot, zone=zone, nominal=firing.nominal, now=now)
-    return None if finished and not looked_at else counts
+    return None if finished and not looked_at else _Planned(counts, stopped)
+
+
+def _look(
+    connection: Connection, firing: Firing, target: Target, *, after: str, now: datetime
+) -> list[tuple[str, int]]:
+    """The next key range of a target: who is in it, and who of them matches."""
+    return audience.key_range(
+        connection,
+        members=firing.bucket.members,
+        match=target.match,
+        who=_who(firing.rule, firing, now, connection.dialect.name),
+        after=after,
+        size=RANGE,
+    )
+
+
+def _matched(looked_at: Iterable[tuple[str, int]], target: Target) -> list[Prospect]:
+    return [
+        Prospect(customer_id=customer, occurrence=target.occurrence)
+        for customer, miss in looked_at
+        if miss == audience.MATCHED
+    ]
 
 
 def _who(rule: Rule, firing: Firing, now: datetime, dialect: str) -> list[sa.ColumnElement[bool]]:
