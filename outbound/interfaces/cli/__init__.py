@@ -32,6 +32,7 @@ COMMANDS = (
     "serve",
     "status",
     "report",
+    "experiment",
     "doctor",
     "bench",
 )
