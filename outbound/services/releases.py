@@ -19,6 +19,8 @@ from outbound.domain.rule import Schema
 from outbound.domain.source import Problem, Severity, Span
 from outbound.engine import rulefiles
 from outbound.engine.rendering import Templates, compile_templates
+from outbound.services.baselines import take_baselines
+from outbound.services.experiment_freeze import frozen_problems
 from outbound.services.retyped import stored_misfits
 from outbound.storage import releases as store
 from outbound.storage.database import Database
@@ -104,11 +106,14 @@ def _check(files: Files) -> Checked:
     return Checked(ruleset=read, templates=templates, problems=found)
 
 
-def publish(database: Database, files: Files, *, by: str, now: datetime) -> Published | tuple[Problem, ...]:
+def publish(
+    database: Database, files: Files, *, by: str, now: datetime, include_current: bool = False
+) -> Published | tuple[Problem, ...]:
     """Make ``files`` the running release, or answer the problems that refuse it.
 
     The same content again changes nothing. A content that ran before becomes active again. Refused is also a
-    set that retypes an attribute whose stored values are not of the new type.
+    set that retypes an attribute whose stored values are not of the new type. ``include_current``: new rules on
+    changes and on entering a segment fire once for the values and members of today too.
     """
     checked = check(files)
     if checked.ruleset is None or checked.templates is None:
@@ -119,10 +124,16 @@ def publish(database: Database, files: Files, *, by: str, now: datetime) -> Publ
     content = store.pack(files)
     versions = {rule.id: rule.version for rule in checked.ruleset.rules.values() if not rule.draft}
     with database.write() as connection:
+        frozen = frozen_problems(connection, checked.ruleset, files)
+        if frozen:
+            return (*checked.problems, *frozen)
         release_id = store.store(connection, content, versions=versions, by=by, now=now)
         newest = store.newest(connection)
         changed = newest is None or newest[1] != release_id
         if changed:
+            history = store.activations(connection)
+            before = history[0].versions if history else {}
+            take_baselines(connection, checked.ruleset, before=before, include_current=include_current, now=now)
             store.activate(connection, release_id, by=by, now=now)
     compiled = Active(id=release_id, ruleset=checked.ruleset, templates=checked.templates)
     _cache.keep((str(database.url), release_id, 0), compiled)

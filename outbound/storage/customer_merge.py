@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from outbound.domain.message import MessageState
-from outbound.storage import consents, locks
+from outbound.storage import consents, locks, memberships
 from outbound.storage.customers import COLUMNS, Change, write_history
 from outbound.storage.people import attributes_of
 from outbound.storage.standing import join
@@ -55,6 +55,7 @@ def merge(connection: Connection, loser: str, winner: str, *, now: datetime, sou
     decisions = _move_unless_taken(connection, decision, loser, winner, ("rule", "once", "step"))
     events = _move(connection, event, loser, winner)
     words = _move(connection, consent_event, loser, winner)
+    memberships.merge(connection, loser, winner)
     _merge_projection(connection, loser, winner)
     addresses = _move_addresses(connection, loser, winner, now)
     filled = _fill(connection, loser, winner, now=now, source=source)

@@ -1,6 +1,6 @@
 """One customer's row, addresses and the history of both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from outbound.domain.customer import AddressState, ChannelName, Scalar
+from outbound.storage import changes as change_log
 from outbound.storage.people import attributes_of
 from outbound.storage.sets import among, chunks, insert_into
 from outbound.storage.tables import address, customer, customer_change
@@ -133,12 +134,16 @@ def apply(connection: Connection, update: Update, *, source: str, now: datetime)
     history = tuple(
         Change(attribute=name, old=_json(old), new=_json(new), at=now, source=source) for name, old, new in changes
     )
-    write_history(connection, update.customer_id, history)
+    watched = change_log.watched(connection) if history else change_log.Watched()
+    marked = watched.segments if row is None else watched.attributes  # who is new did not change, but may enter
+    write_history(connection, update.customer_id, history, marked=marked)
     return history
 
 
-def write_history(connection: Connection, customer_id: str, changes: Sequence[Change]) -> None:
-    """Append lines to a customer's history."""
+def write_history(
+    connection: Connection, customer_id: str, changes: Sequence[Change], *, marked: Collection[str] = ()
+) -> None:
+    """Append lines to a customer's history. Rules will look at those of the ``marked`` attributes."""
     if changes:
         connection.execute(
             sa.insert(customer_change),
@@ -150,7 +155,7 @@ def write_history(connection: Connection, customer_id: str, changes: Sequence[Ch
                     "new": c.new,
                     "at": c.at,
                     "source": c.source,
-                    "pending": False,
+                    "pending": c.attribute in marked,
                 }
                 for c in changes
             ],

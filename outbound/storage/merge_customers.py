@@ -8,6 +8,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from outbound.storage import changes
 from outbound.storage.bulk import instant_writer
 from outbound.storage.customers import COLUMNS
 from outbound.storage.customers import set_zone_source as _store_zones
@@ -81,11 +82,17 @@ def merge(
     new = sql.count(f"SELECT count(*) FROM stage_customer s WHERE NOT {known}")
     touched = "EXISTS (SELECT 1 FROM stage_change ch WHERE ch.customer_id = s.id)"
     changed = sql.count(f"SELECT count(*) FROM stage_customer s WHERE {touched} AND {known}")
+    watched = changes.watched(connection)
+    names = {f"watched{number}": name for number, name in enumerate(sorted(watched.attributes))}
+    listed = ", ".join(f":{name}" for name in names)
+    there = "EXISTS (SELECT 1 FROM customer c WHERE c.id = stage_change.customer_id)"  # who is new did not change
+    pending = f"attribute IN ({listed}) AND {there}" if names else "false"
     sql.run(
         "INSERT INTO customer_change (customer_id, attribute, old, new, at, source, pending)"
-        " SELECT customer_id, attribute, old_json, new_json, :at, :source, false FROM stage_change",
+        f" SELECT customer_id, attribute, old_json, new_json, :at, :source, {pending} FROM stage_change",
         at=at,
         source=source,
+        **names,
     )
     sql.run(sql.update_customers(columns), at=at)
     sql.run(sql.insert_customers(), at=at)
@@ -101,6 +108,8 @@ def merge(
         " ON CONFLICT (channel, scope, hash) DO NOTHING"
     )
     _refresh_zones(connection, zone_source)
+    if new and watched.entered:
+        changes.ask_for_sweep(connection, now=now)
     return Merged(new=new, changed=changed, unchanged=total - new - changed)
 
 

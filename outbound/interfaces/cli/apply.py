@@ -11,6 +11,12 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def apply(
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check.")] = False,
+        include_current: Annotated[
+            bool,
+            typer.Option(
+                "--include-current", help="New rules on changes and segments also fire for today's values and members."
+            ),
+        ] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         """Publish rules and templates as the running release. A bad set is refused: the last good one goes on."""
@@ -30,7 +36,9 @@ def register(app: typer.Typer) -> None:
                 refused, found = bool(checked.errors), checked.problems
                 published = None
             else:
-                answer = releases.publish(context.database, files, by=operator(), now=context.now())
+                answer = releases.publish(
+                    context.database, files, by=operator(), now=context.now(), include_current=include_current
+                )
                 published = answer if isinstance(answer, releases.Published) else None
                 refused = published is None
                 found = answer.warnings if isinstance(answer, releases.Published) else answer

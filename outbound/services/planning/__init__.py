@@ -1,15 +1,18 @@
 """Planning: trigger, match, decide, outbox row. docs/planning.md says the same in plain words.
 
-A rule fires (``events``, ``schedules``, ``dates``, and ``services.sends`` for scripts), the audience is asked for
-(``audience``, ``buckets``), each candidate climbs the ladder (``judge``), and what was decided becomes rows
-(``enqueue``).
+A rule fires (``events``, ``changes``, ``enters``, ``current``, ``schedules``, ``dates``, and ``services.sends`` for
+scripts), the audience is asked for (``audience``, ``buckets``), each candidate climbs the ladder (``judge``), and
+what was decided becomes rows (``enqueue``).
 """
 
 from collections.abc import Callable
 from datetime import datetime
 
 from outbound.domain.keyring import Keyring
+from outbound.services.planning.changes import plan_changes
+from outbound.services.planning.current import plan_current
 from outbound.services.planning.dates import plan_dates
+from outbound.services.planning.enters import plan_enters
 from outbound.services.planning.events import plan_events
 from outbound.services.planning.report import Counts, Missed, PlanReport
 from outbound.services.planning.schedules import plan_schedules
@@ -23,6 +26,9 @@ STAGES: tuple[Callable[[Pass], None], ...] = (
     plan_newcomers,
     plan_events,
     plan_unknown,
+    plan_changes,
+    plan_enters,
+    plan_current,
     plan_dates,
     plan_schedules,
 )

@@ -1,15 +1,17 @@
 """The rules of a release arranged the way planning asks for them, compiled once per process."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from outbound.domain.condition import Clause
 from outbound.domain.policy import Topic
-from outbound.domain.rule import DateTrigger, EventTrigger, Rule, ScheduleTrigger
+from outbound.domain.rule import ChangedTrigger, DateTrigger, EntersTrigger, EventTrigger, Rule, ScheduleTrigger
 from outbound.engine.conditions.evaluate import evaluate
 from outbound.engine.conditions.facts import Facts, needs_history
+from outbound.engine.conditions.parts import needs_attributes
 from outbound.engine.timing.walls import resolve_wall
 from outbound.engine.timing.zones import zone_named
 from outbound.services.releases import Active
@@ -33,39 +35,89 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Doorway:
+    """A segment with the rules that fire for whoever enters it, and what its conditions look at."""
+
+    segment: str
+    clauses: tuple[Clause, ...]
+    attributes: frozenset[str]
+    events: frozenset[str]
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
-    """Live rules (no drafts) by kind of trigger."""
+    """Live rules (no drafts) by kind of trigger; ``changes`` by attribute, ``doorways`` by segment."""
 
     listeners: Mapping[str, tuple[Listener, ...]]
     schedules: tuple[tuple[Rule, ScheduleTrigger], ...]
     dates: tuple[tuple[Rule, DateTrigger], ...]
+    changes: Mapping[str, tuple[tuple[Listener, ChangedTrigger], ...]] = field(default_factory=dict)
+    doorways: Mapping[str, Doorway] = field(default_factory=dict)
+
+    @property
+    def heard(self) -> frozenset[str]:
+        """The events that a rule listens to or a watched segment looks at."""
+        return frozenset(self.listeners).union(*(door.events for door in self.doorways.values()))
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """The attributes that a rule waits for or a watched segment looks at."""
+        return frozenset(self.changes).union(*(door.attributes for door in self.doorways.values()))
 
 
 @lru_cache(maxsize=8)
 def compiled(active: Active) -> Compiled:
     """The rules of a release, arranged. Cached by the identity of ``active``."""
     listeners: dict[str, tuple[Listener, ...]] = {}
+    changes: dict[str, tuple[tuple[Listener, ChangedTrigger], ...]] = {}
+    entered: dict[str, tuple[Rule, ...]] = {}
     schedules, dates = [], []
     for rule in active.ruleset.rules.values():
         match rule.trigger:
             case _ if rule.draft:
                 pass
             case EventTrigger() as trigger:
-                listener = Listener(
-                    rule=rule,
-                    condition=evaluate(trigger.condition),
-                    who=evaluate(rule.who),
-                    clauses=tuple(evaluate((clause,)) for clause in rule.who),
-                    history=needs_history((*trigger.condition, *rule.who)),
-                )
+                listener = _listener(rule, trigger.condition)
                 listeners[trigger.event] = (*listeners.get(trigger.event, ()), listener)
             case ScheduleTrigger() as trigger:
                 schedules.append((rule, trigger))
             case DateTrigger() as trigger:
                 dates.append((rule, trigger))
+            case ChangedTrigger() as trigger:
+                changes[trigger.attribute] = (*changes.get(trigger.attribute, ()), (_listener(rule, ()), trigger))
+            case EntersTrigger() as trigger:
+                entered[trigger.segment] = (*entered.get(trigger.segment, ()), rule)
             case _:
                 pass
-    return Compiled(listeners=listeners, schedules=tuple(schedules), dates=tuple(dates))
+    return Compiled(
+        listeners=listeners,
+        schedules=tuple(schedules),
+        dates=tuple(dates),
+        changes=changes,
+        doorways={name: _doorway(active, name, rules) for name, rules in sorted(entered.items())},
+    )
+
+
+def _listener(rule: Rule, condition: tuple[Clause, ...]) -> Listener:
+    return Listener(
+        rule=rule,
+        condition=evaluate(condition),
+        who=evaluate(rule.who),
+        clauses=tuple(evaluate((clause,)) for clause in rule.who),
+        history=needs_history((*condition, *rule.who)),
+    )
+
+
+def _doorway(active: Active, segment: str, rules: tuple[Rule, ...]) -> Doorway:
+    clauses = active.ruleset.segments[segment]
+    return Doorway(
+        segment=segment,
+        clauses=clauses,
+        attributes=needs_attributes(clauses),
+        events=needs_history(clauses),
+        rules=tuple(sorted(rules, key=lambda rule: rule.id)),
+    )
 
 
 def topic_of(active: Active, rule: Rule) -> Topic:

@@ -15,6 +15,7 @@ from outbound.domain.rule import Rule
 from outbound.engine.conditions.facts import Facts, customer_values
 from outbound.engine.timing.walls import add, local_day
 from outbound.engine.timing.zones import customer_source, resolve_zones
+from outbound.services.planning import enters
 from outbound.services.planning.compiled import Listener, compiled, live_at
 from outbound.services.planning.enqueue import enqueue
 from outbound.services.planning.firing import rule_lock
@@ -40,7 +41,7 @@ def plan_events(work: Pass) -> None:
             return
     with work.database.write() as connection:
         runs.lock(connection, LOCK)
-        work.events += pending.ignore_unheard(connection, rules.listeners.keys(), now=work.now)
+        work.events += pending.ignore_unheard(connection, rules.heard, now=work.now)
     while _plan_batch(work) == BATCH:
         pass
 
@@ -54,11 +55,15 @@ def _plan_batch(work: Pass) -> int:
             return 0
         moved = survivors(connection, sorted({e.customer_id for e in found}))
         events = [replace(e, customer_id=moved.get(e.customer_id, e.customer_id)) for e in found]
+        doors = [x for x in compiled(work.active).doorways.values() if any(e.name in x.events for e in events)]
+        if doors:
+            enters.hold(connection, doors)
         batch = _Batch(work, connection, events)
         for event in events:
             for listener in compiled(work.active).listeners.get(event.name, ()):
                 batch.show(event, listener)
         batch.enqueue()
+        enters.settle_after(connection, work, ((e.customer_id, e.name) for e in events), events=True)
         event_log.mark_handled(connection, pending.ids_of(found), now=work.now)
         work.events += len(found)
         return len(found)

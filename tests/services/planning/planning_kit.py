@@ -117,9 +117,9 @@ def rule_files(*rules: str, schema: str = SCHEMA) -> Files:
     }
 
 
-def publish(database: Database, files: Files, at: datetime) -> Active:
+def publish(database: Database, files: Files, at: datetime, *, include_current: bool = False) -> Active:
     """Publish, which must succeed, and answer what runs then."""
-    published = releases.publish(database, files, by="test", now=at)
+    published = releases.publish(database, files, by="test", now=at, include_current=include_current)
     assert isinstance(published, releases.Published), "\n".join(p.render() for p in published)
     active = releases.active(database)
     assert active is not None

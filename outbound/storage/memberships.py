@@ -1,0 +1,143 @@
+"""Who is in a segment, as last looked at: who came in and who went out since then, asked set-wise."""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from outbound.storage.audience import Members
+from outbound.storage.sets import CHUNK, among, insert_into
+from outbound.storage.tables import customer, membership
+
+Inside = Sequence[sa.ColumnElement[bool]]
+"""The clauses of a segment over ``tables.customer`` (``storage.conditions.clause_sql``): never NULL."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """Somebody who came in (``entered``) or went out. ``entries`` counts how often they had come in before."""
+
+    customer_id: str
+    entered: bool
+    entries: int
+
+
+def baseline(connection: Connection, segment: str, members: Members, inside: Inside, *, now: datetime) -> None:
+    """Take who is in the segment now as known. Nobody enters by that, but the count of their entries goes on."""
+    here = sa.select(
+        sa.literal(segment, sa.Text()),
+        customer.c.id,
+        sa.true(),
+        sa.literal(0, sa.Integer()),
+        sa.literal(now, membership.c.at.type),
+    ).where(*_living(members), *inside)
+    insert = insert_into(connection, membership).from_select(
+        ["segment", "customer_id", "inside", "entries", "at"], here
+    )
+    connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=["segment", "customer_id"],
+            set_={"inside": True, "entries": membership.c.entries + 1, "at": now},
+            where=sa.not_(membership.c.inside),
+        )
+    )
+    gone = sa.select(customer.c.id).where(*_living(members), sa.not_(sa.and_(sa.true(), *inside)))
+    connection.execute(
+        membership.update()
+        .where(membership.c.segment == segment, membership.c.inside, membership.c.customer_id.in_(gone))
+        .values(inside=False, at=now)
+    )
+
+
+def moving(connection: Connection, segment: str, members: Members, inside: Inside) -> Generator[list[str]]:
+    """The ids of everybody who came in or went out, in pieces: two statements, whatever the number of customers."""
+    streamed = connection.execution_options(yield_per=CHUNK)
+    out = (
+        sa.select(customer.c.id)
+        .join(membership, sa.and_(membership.c.customer_id == customer.c.id, membership.c.segment == segment))
+        .where(*_living(members), membership.c.inside, sa.not_(sa.and_(sa.true(), *inside)))
+    )
+    known = sa.exists().where(
+        membership.c.segment == segment, membership.c.customer_id == customer.c.id, membership.c.inside
+    )
+    into = sa.select(customer.c.id).where(*_living(members), *inside, ~known)
+    for query in (out, into):
+        with streamed.execute(query) as found:
+            for piece in found.partitions():
+                yield sorted(row[0] for row in piece)
+
+
+def moved(connection: Connection, segment: str, ids: Sequence[str], inside: Inside) -> list[Move]:
+    """Those among ``ids`` who came in or went out, as it is now."""
+    now_in = sa.and_(sa.true(), *inside)
+    was_in = sa.func.coalesce(membership.c.inside, sa.false())
+    same = sa.and_(membership.c.customer_id == customer.c.id, membership.c.segment == segment)
+    query = (
+        sa.select(customer.c.id, now_in.label("entered"), sa.func.coalesce(membership.c.entries, 0))
+        .join(membership, same, isouter=True)
+        .where(
+            among(connection, customer.c.id, ids),
+            customer.c.merged_into.is_(None),
+            sa.or_(sa.and_(now_in, sa.not_(was_in)), sa.and_(was_in, sa.not_(now_in))),
+        )
+        .order_by(customer.c.id)
+    )
+    return [Move(customer_id=row[0], entered=bool(row[1]), entries=row[2]) for row in connection.execute(query)]
+
+
+def enter(connection: Connection, segment: str, ids: Sequence[str], *, now: datetime) -> None:
+    """They are in, once more."""
+    here = sa.select(
+        sa.literal(segment, sa.Text()),
+        customer.c.id,
+        sa.true(),
+        sa.literal(1, sa.Integer()),
+        sa.literal(now, membership.c.at.type),
+    ).where(among(connection, customer.c.id, ids))
+    insert = insert_into(connection, membership).from_select(
+        ["segment", "customer_id", "inside", "entries", "at"], here
+    )
+    fresh = {"inside": True, "entries": membership.c.entries + 1, "at": now}
+    connection.execute(insert.on_conflict_do_update(index_elements=["segment", "customer_id"], set_=fresh))
+
+
+def leave(connection: Connection, segment: str, ids: Sequence[str], *, now: datetime) -> None:
+    """They are out."""
+    mine = sa.and_(membership.c.segment == segment, among(connection, membership.c.customer_id, ids))
+    connection.execute(membership.update().where(mine).values(inside=False, at=now))
+
+
+def insiders(connection: Connection, segment: str, *, after: str, size: int) -> list[tuple[str, int]]:
+    """The next customers in the segment after id ``after``, with their number of entries."""
+    query = (
+        sa.select(membership.c.customer_id, membership.c.entries)
+        .where(membership.c.segment == segment, membership.c.inside, membership.c.customer_id > after)
+        .order_by(membership.c.customer_id)
+        .limit(size)
+    )
+    return [(row[0], row[1]) for row in connection.execute(query)]
+
+
+def merge(connection: Connection, loser: str, winner: str) -> None:
+    """Two customers are one: in where either was in, and no number of an entry comes twice."""
+    both = connection.execute(sa.select(membership).where(membership.c.customer_id.in_([loser, winner]))).all()
+    kept = {row.segment: row for row in both if row.customer_id == winner}
+    for lost in (row for row in both if row.customer_id == loser):
+        mine = sa.and_(membership.c.segment == lost.segment, membership.c.customer_id == loser)
+        known = kept.get(lost.segment)
+        if known is None:
+            connection.execute(membership.update().where(mine).values(customer_id=winner))
+            continue
+        joined = {"inside": known.inside or lost.inside, "entries": max(known.entries, lost.entries)}
+        theirs = sa.and_(membership.c.segment == lost.segment, membership.c.customer_id == winner)
+        connection.execute(membership.update().where(theirs).values(joined))
+        connection.execute(membership.delete().where(mine))
+
+
+def _living(members: Members) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = [customer.c.merged_into.is_(None)]
+    if members.sources is not None:
+        conditions.append(customer.c.zone_source.in_(members.sources))
+    return conditions
