@@ -19,6 +19,7 @@ _TOPIC_KEYS = ("class", "consent", "opt_out", "priority", "titles")
 _STRENGTH = {ConsentNeed.NONE: 0, ConsentNeed.OPT_IN: 1, ConsentNeed.DOUBLE_OPT_IN: 2}
 _CAPS = {"marketing": CapUse.APPLY, "service": CapUse.COUNT}
 """Where a class does not say; the others are exempt."""
+_UNKNOWN_CLASS = MessageClass(name="", consent=ConsentNeed.NONE, quiet=frozenset(), priority=0, caps=CapUse.APPLY)
 _PRIORITY = integer(0, 999)
 
 _need_name = choice([need.value for need in ConsentNeed])
@@ -36,8 +37,8 @@ def described_channel(channels: Collection[ChannelName]) -> Shape[ChannelName]:
 
     def read(node: Node, findings: Findings) -> ChannelName | None:
         found = channel(node, findings)
-        if found is not None and found not in channels:
-            hint = f"describe it under 'channels' (there: {', '.join(channels)})" if channels else ""
+        if found is not None and channels and found not in channels:  # without any, that alone is the mistake
+            hint = f"describe it under 'channels' (there: {', '.join(channels)})"
             findings.error(Code.UNKNOWN_CHANNEL, node.span, f"channel '{found}' is not in rules/policy.yaml", hint)
             return None
         return found
@@ -90,14 +91,14 @@ def read_topics(
     channels: Mapping[ChannelName, ChannelPolicy],
     languages: Collection[str],
 ) -> dict[str, Topic]:
-    """The topics. One whose class is unknown is reported and left out."""
+    """The topics. One with a mistake is reported and kept, so that rules that name it are not a second one."""
     node = policy.node("topics")
     if not isinstance(node, MapNode):
         policy.required("topics", table(text, text))
         return {}
     found = {}
     for key, value in node:
-        topic = _topic_name(key, findings)
+        topic = _topic_name(key, findings) or key.text
         record = open_record(value, findings, keys=_TOPIC_KEYS)
         if record is None:
             continue
@@ -112,15 +113,14 @@ def read_topics(
         titles = _titles(record, findings, languages)
         opt_out = record.optional("opt_out", boolean) or False
         priority = record.optional("priority", _PRIORITY)
-        if topic is not None and message_class is not None:
-            found[topic] = Topic(
-                name=topic,
-                message_class=message_class,
-                consent={ChannelName(c): need for c, need in consent.items()},
-                opt_out=opt_out,
-                priority=priority,
-                titles=titles,
-            )
+        found[topic] = Topic(
+            name=topic,
+            message_class=message_class or _UNKNOWN_CLASS,
+            consent={ChannelName(c): need for c, need in consent.items()},
+            opt_out=opt_out,
+            priority=priority,
+            titles=titles,
+        )
     return found
 
 

@@ -54,6 +54,8 @@ def read_policy(documents: list[Node], findings: Findings) -> Policy | None:
     if any(c.quiet for c in classes.values()) and not record.has("quiet_hours"):
         record.missing("quiet_hours", "some classes keep quiet hours: say which")
     waterfall = read_waterfall(record, findings, tuple(channels))
+    if not _named(record, findings):
+        return None
     class_shape = choice(tuple(classes) or CLASS_NAMES, code=Code.UNKNOWN_CLASS, what="class")
     return Policy(
         timezone=timezone,
@@ -75,6 +77,17 @@ def read_policy(documents: list[Node], findings: Findings) -> Policy | None:
         holdout=read_holdout(record, findings, classes),
         loops=read_loops(record, findings),
     )
+
+
+def _named(record: Record, findings: Findings) -> bool:
+    """Whether there are classes, topics and channels at all; nothing that names them is checked without them."""
+    named = True
+    for key in ("classes", "topics", "channels"):
+        node = record.node(key)
+        if isinstance(node, MapNode) and not node.entries:
+            findings.error(Code.EMPTY_VALUE, node.span, f"'{key}' is empty", "write at least one")
+        named = named and isinstance(node, MapNode) and bool(node.entries)
+    return named
 
 
 def _brand(policy: Record, findings: Findings, classes: tuple[str, ...]) -> BrandIdentity:

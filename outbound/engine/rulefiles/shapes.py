@@ -96,8 +96,8 @@ def integer(low: int, high: int) -> Shape[int]:
         if found is None:
             return None
         if not re.fullmatch(r"[+-]?[0-9]{1,12}", found.text) or not low <= int(found.text) <= high:
-            digits = re.sub(r"[_,. ']", "", found.text)
-            hint = f"write {digits}" if digits != found.text and digits.isdigit() else ""
+            grouped = re.fullmatch(r"[1-9][0-9]{0,2}([_,. '][0-9]{3})+", found.text)
+            hint = f"write {re.sub(r'[^0-9]', '', found.text)}" if grouped else ""
             findings.error(
                 Code.BAD_VALUE, node.span, f"'{node.name}' must be a whole number from {low} to {high}", hint
             )
@@ -126,9 +126,8 @@ def items(shape: Shape[T], *, at_least: int = 1, example: str = "") -> Shape[tup
             if value is None:
                 continue
             if value in found:
-                findings.error(
-                    Code.DUPLICATE_VALUE, item.span, f"'{value}' stands twice in '{node.name}'", "remove one"
-                )
+                shown = f"'{value}'" if isinstance(item, ScalarNode) else "the same"
+                findings.error(Code.DUPLICATE_VALUE, item.span, f"{shown} stands twice in '{node.name}'", "remove one")
                 continue
             found.append(value)
         return tuple(found)

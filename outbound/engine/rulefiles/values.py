@@ -124,6 +124,8 @@ def duration_hint(written: str, units: tuple[str, ...]) -> str:
     """``write 24h`` for a duration written in another way, where it can be guessed."""
     match = re.fullmatch(r"([+-]?[0-9]{1,4})\s*([A-Za-z]+)", written.strip())
     unit = _UNITS.get(match[2].lower()) if match else None
+    if re.fullmatch(r"[1-9][0-9]{0,3}", written):
+        return f"say of what: {' or '.join(f'{written}{unit}' for unit in (units[0], units[-1]))}"
     if match and unit in units and int(match[1]) <= 0:
         return "it must be above zero"
     return f"write {int(match[1])}{unit}" if match and unit in units and f"{int(match[1])}{unit}" != written else ""

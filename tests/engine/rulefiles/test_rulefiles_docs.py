@@ -48,13 +48,25 @@ def test_every_problem_code_is_documented_and_no_other() -> None:
 
 def test_every_key_of_the_language_stands_in_the_reference() -> None:
     """The keys that the readers accept, taken from their own tables."""
-    from outbound.engine.rulefiles import experiment, policy_classes, policy_file, rule_file, schema_file, triggers
+    from outbound.engine.rulefiles import (
+        experiment,
+        policy_caps,
+        policy_classes,
+        policy_file,
+        policy_sharing,
+        rule_file,
+        schema_file,
+        triggers,
+    )
 
     keys = {
         *rule_file._KEYS,
         *rule_file._LATER,
         *policy_file._KEYS,
-        *policy_file._LATER,
+        *policy_caps.CAP_KEYS,
+        *policy_sharing.ARBITRATION_KEYS,
+        *policy_sharing.HOLDOUT_KEYS,
+        *policy_sharing.LOOPS_KEYS,
         *policy_file._BRAND_KEYS,
         *policy_classes._CLASS_KEYS,
         *policy_classes._TOPIC_KEYS,
