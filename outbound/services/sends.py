@@ -14,17 +14,19 @@ from sqlalchemy.engine import Connection
 from outbound.domain.condition import ValueType
 from outbound.domain.customer import Scalar
 from outbound.domain.errors import OutboundError
+from outbound.domain.limits import Counted
 from outbound.domain.rule import Rule, ScriptTrigger
+from outbound.engine.costs import currency_of
 from outbound.engine.timing.walls import add, local_day
 from outbound.engine.timing.zones import resolve_zones, zone_named
+from outbound.services.planning import limits
 from outbound.services.planning.compiled import live_at
-from outbound.services.planning.enqueue import count, enqueue, verdict_of
+from outbound.services.planning.enqueue import enqueue
 from outbound.services.planning.firing import rule_lock
-from outbound.services.planning.judge import judge
 from outbound.services.planning.occurrence import Occurrence, Prospect, template_of, text_of
 from outbound.services.planning.report import Counts
 from outbound.services.releases import Active
-from outbound.storage import audience, runs
+from outbound.storage import audience, run_limits, runs
 from outbound.storage.conditions import clause_sql
 from outbound.storage.customers import survivors
 from outbound.storage.database import Database
@@ -48,7 +50,9 @@ class SendReport:
 
     ``new`` candidates of this call (``counts`` by channel and reason), ``already`` decided under this
     occurrence before, ``missed`` the recipients for whom ``who`` is not true, ``unknown`` those no customer
-    has the id of, ``repeated`` further mentions of the same customer. ``cost`` is by currency, one SMS segment each.
+    has the id of, ``repeated`` further mentions of the same customer. ``currency`` is that of ``counts.costs``.
+    ``limited`` is the limit that the run exceeds, "" for none, ``exceeded`` the same in words: its messages wait
+    for `outbound approve`.
     """
 
     run_id: str
@@ -58,7 +62,9 @@ class SendReport:
     counts: Counts = field(default_factory=Counts)
     missed: int = 0
     unknown: list[Recipient] = field(default_factory=list)
-    cost: dict[str, float] = field(default_factory=dict)
+    currency: str = ""
+    limited: str = ""
+    exceeded: str = ""
 
     @property
     def new(self) -> int:
@@ -117,7 +123,7 @@ def send(
     who are new; other arguments are refused always (``send.arguments``). Unknown customers are reported and
     get their message when the same call is made after they were imported. Raises OutboundError ``send.rule``,
     ``send.key`` and ``send.argument`` for a call that does not fit the rule, and ``send.inactive`` outside its
-    ``active`` time.
+    ``active`` time. Over a limit of the rule the messages are made and wait for approval.
     """
     called = _script_rule(active, rule, now)
     if not key.strip():
@@ -125,7 +131,13 @@ def send(
     typed = typed_arguments(called, arguments)
     listed = list({r.customer_id: r for r in reversed(recipients)}.values())[::-1]
     wanted = _Wanted(rule=called, key=key, digest=_digest(listed), arguments=typed, extend=extend)
-    report = SendReport(run_id="", dry_run=dry_run, rows=len(recipients), repeated=len(recipients) - len(listed))
+    report = SendReport(
+        run_id="",
+        dry_run=dry_run,
+        rows=len(recipients),
+        repeated=len(recipients) - len(listed),
+        currency=currency_of(active.ruleset.policy),
+    )
     occurrence = _occurrence(active, called, key, typed, now)
     call = _Call(active=active, rule=called, occurrence=occurrence, now=now)
     if dry_run:
@@ -133,7 +145,9 @@ def send(
             report.run_id = wanted.against(connection)[0].run_id
             for some in chunks(listed):
                 call.rehearse(connection, some, report)
+            call.foresee(connection, report)
         return report
+    more = _more(database, call, listed, report)
     for some in chunks(listed):
         with database.write() as connection:
             runs.lock(connection, rule_lock(called))
@@ -142,9 +156,23 @@ def send(
             run_id = call.open_run(connection, key)
             if fresh:
                 _keep(connection, request, run_id, by=by, now=now)
+            call.announce(connection, report, run_id, more if not report.run_id else None)
             call.enqueue(connection, some, report, run_id)
+            if limits.watch(connection, active, called, run_id):  # another call added to the run meanwhile
+                call.announce(connection, report, run_id, None)
             report.run_id = run_id
     return report
+
+
+def _more(database: Database, call: "_Call", listed: Sequence[Recipient], report: SendReport) -> Counted | None:
+    """What the call will add to its run; None where the rule has no limits."""
+    if call.rule.limits is None:
+        return None
+    rehearsal = SendReport(run_id="", dry_run=True, currency=report.currency)
+    for some in chunks(listed):
+        with database.read() as connection:
+            call.rehearse(connection, some, rehearsal)
+    return limits.counted_of(rehearsal.counts)
 
 
 def typed_arguments(rule: Rule, given: Mapping[str, Scalar]) -> dict[str, Scalar]:
@@ -225,7 +253,9 @@ class _Call:
 
     def enqueue(self, connection: Connection, some: Sequence[Recipient], report: SendReport, run_id: str) -> None:
         matched, misses = self._match(connection, some, report)
-        counts = enqueue(connection, self.active, self.rule, matched, run_id=run_id, now=self.now)
+        counts = enqueue(
+            connection, self.active, self.rule, matched, run_id=run_id, now=self.now, limited=report.limited
+        )
         if misses:
             number, _ = runs.progress(connection, run_id, "send")
             runs.record_range(
@@ -235,17 +265,28 @@ class _Call:
 
     def rehearse(self, connection: Connection, some: Sequence[Recipient], report: SendReport) -> None:
         matched, _ = self._match(connection, some, report)
-        judgement = judge(connection, self.active, self.rule, matched, now=self.now)
-        verdicts = [verdict_of(one) for one in judgement.candidates]
-        counts = count(verdicts)
-        counts.already = len(judgement.already)
-        report.counts.add(counts)
-        for one, verdict in zip(judgement.candidates, verdicts, strict=True):
-            policy = self.active.ruleset.policy.channels.get(one.channels[0]) if verdict.verdict != "skip" else None
-            if policy is not None:
-                country = one.person.customer.country or ""
-                each = policy.cost.get(country, policy.cost.get("default", 0.0))
-                report.cost[policy.currency] = report.cost.get(policy.currency, 0.0) + each
+        report.counts.add(limits.rehearse(connection, self.active, self.rule, matched, now=self.now))
+
+    def foresee(self, connection: Connection, report: SendReport) -> None:
+        """Say which limit the call would exceed, beside what an earlier call under the key made."""
+        standing = run_limits.standing(connection, report.run_id) if report.run_id else None
+        whole = limits.counted_of(report.counts)
+        if standing is not None:
+            whole = limits.together(Counted(messages=standing.messages, cost=standing.cost), whole)
+        found = limits.judged(connection, self.rule, standing, whole)
+        if standing is not None and standing.limited:
+            report.limited, report.exceeded = standing.limited, standing.text
+        elif found is not None:
+            report.limited, report.exceeded = found.what, found.text
+
+    def announce(self, connection: Connection, report: SendReport, run_id: str, more: Counted | None) -> None:
+        """Count the recipients against the limits of the rule, before the first of them gets a message."""
+        standing = run_limits.standing(connection, run_id)
+        if standing is not None and more is not None:
+            limits.announce(connection, self.active, self.rule, standing, more)
+            standing = run_limits.standing(connection, run_id)
+        if standing is not None:
+            report.limited, report.exceeded = standing.limited, standing.text if standing.limited else ""
 
     def _match(
         self, connection: Connection, some: Sequence[Recipient], report: SendReport

@@ -45,6 +45,13 @@ def print_error(message: str) -> None:
     print(message, file=sys.stderr)
 
 
+def alarm(text: str) -> str:
+    """``text`` in red where a person reads it: on a terminal, unless NO_COLOR is set."""
+    if not sys.stdout.isatty() or "NO_COLOR" in os.environ:
+        return text
+    return f"\033[31m{text}\033[0m"
+
+
 def counted(number: int, noun: str) -> str:
     """``1 row``, ``2 rows``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -37,10 +37,13 @@ def register(app: typer.Typer) -> None:
         timeout: Annotated[float, typer.Option(metavar="SECONDS", help="With --wait: give up then.")] = 600.0,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """Start RULE for the named customers, once per key. The daemon sends the messages."""
+        """Start RULE for the named customers, once per key. The daemon sends the messages.
+
+        Exit 2 when a limit of the rule stops them until somebody approves.
+        """
         from outbound.interfaces.cli.arguments import operator, pairs, wrong_usage
         from outbound.interfaces.cli.context import open_context
-        from outbound.interfaces.cli.exits import EXIT_ERROR
+        from outbound.interfaces.cli.exits import EXIT_CHANGES, EXIT_ERROR
         from outbound.interfaces.cli.output import counted, print_error, print_json
         from outbound.services import sends
 
@@ -75,6 +78,8 @@ def register(app: typer.Typer) -> None:
                 f"outbound: gave up after {timeout:g} s: {counted(run.equation.unfinished, 'message')} in motion"
             )
             raise typer.Exit(EXIT_ERROR)
+        if report.limited:
+            raise typer.Exit(EXIT_CHANGES)
 
 
 def _recipients(file: Path | None, ids: list[str] | None) -> "list[Recipient]":
@@ -104,11 +109,11 @@ def _wait(context: "Context", run_id: str, timeout: float) -> "RunReport":
 
 
 def _print(report: "SendReport") -> None:
+    from outbound.domain.money import money_text
     from outbound.interfaces.cli.output import counted
 
     counts = report.counts
     channels = ", ".join(f"{name} {number:,}" for name, number in counts.channels.most_common())
-    cost = ", ".join(f"{currency} {amount:.2f}" for currency, amount in report.cost.items())
     if report.dry_run:
         typer.echo(
             f"{counted(report.rows, 'row')}: {counts.messages:,} would be sent{f' ({channels})' if channels else ''}"
@@ -129,5 +134,20 @@ def _print(report: "SendReport") -> None:
         notes.append(f"{counted(len(report.unknown), 'unknown customer')} ({lines}{more})")
     for note in notes:
         typer.echo(f"  {note}")
-    if cost:
-        typer.echo(f"  about {cost}")
+    if counts.messages:
+        typer.echo(f"  about {money_text(counts.cost, report.currency)}")
+    if report.limited:
+        _print_limit(report)
+
+
+def _print_limit(report: "SendReport") -> None:
+    from outbound.domain.limits import REJECTED
+    from outbound.interfaces.cli.output import alarm
+
+    if report.limited == REJECTED:
+        typer.echo(alarm("  ! the run was rejected: use another --key for another occasion"))
+    elif report.dry_run:
+        typer.echo(alarm(f"  ! over the limit: {report.exceeded}: somebody would have to approve it"))
+    else:
+        typer.echo(alarm(f"  ! over the limit, nothing is sent: {report.exceeded}"))
+        typer.echo(f"  -> outbound approve {report.run_id}")
