@@ -1,41 +1,38 @@
 """Date rules: on each local day, the customers whose date attribute lies the rule's offset away."""
 
-from collections.abc import Iterator
-from datetime import date, datetime, timedelta
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import date, datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from outbound.domain.rule import DateTrigger, Rule
-from outbound.engine.timing.date_triggers import DateTarget, date_targets
-from outbound.engine.timing.walls import add, resolve_wall, step, wall
+from outbound.engine.timing.date_triggers import DateTarget
+from outbound.engine.timing.walls import add, resolve_wall, step
+from outbound.services.planning.agenda import due_days, targets_of
 from outbound.services.planning.buckets import Bucket
-from outbound.services.planning.compiled import compiled, live_at
+from outbound.services.planning.compiled import live_at
 from outbound.services.planning.firing import Firing, Target, plan_firing
 from outbound.services.planning.occurrence import Occurrence, template_of
 from outbound.services.planning.schedules import DEFAULT_CATCH_UP
 from outbound.services.planning.window import Pass
-from outbound.services.releases import Active
 from outbound.storage import audience
 
 
 def plan_dates(work: Pass) -> None:
     """Plan every day of every date rule that is due by the end of the pass."""
-    for rule, trigger in compiled(work.active).dates:
-        for bucket in work.buckets.of(trigger.zone, trigger.calendar):
-            with work.isolated():
-                for day, instant in days_between(trigger, bucket.zone, after=work.after, until=work.until):
-                    due = live_at(work.active, rule, instant, bucket.zone)
-                    if due and not work.has_fired(rule.id, day.isoformat(), bucket.key):
-                        _plan_day(work, (rule, trigger), bucket, day, instant)
+    for due in due_days(work.active, work.buckets, after=work.after, until=work.until):
+        with work.isolated():
+            for instant, day in due.times:
+                if not work.has_fired(due.rule.id, day.isoformat(), due.bucket.key):
+                    _plan_day(work, (due.rule, due.trigger), due.bucket, day, instant)
 
 
 def _plan_day(work: Pass, dated: tuple[Rule, DateTrigger], bucket: Bucket, day: date, instant: datetime) -> None:
     rule, trigger = dated
-    targets = _targets(work.active, rule.id, day, bucket.country)
-    if not targets:
-        return
+    targets = targets_of(work.active, rule.id, day, bucket.country)
     catch_up = rule.catch_up or DEFAULT_CATCH_UP
     if instant < work.now:
         if add(instant, catch_up, bucket.zone) < work.now:
@@ -45,7 +42,16 @@ def _plan_day(work: Pass, dated: tuple[Rule, DateTrigger], bucket: Bucket, day: 
         if not targets:
             work.miss(rule.id, day.isoformat(), bucket.key, instant, "missed; the next offset is due")
             return
-    firing = Firing(
+    firing = _firing(dated, bucket, day, instant, targets)
+    firing = replace(firing, run=partial(_whole_run, work, dated, day))
+    work.fired(plan_firing(work.database, work.active, firing, now=work.now))
+
+
+def _firing(
+    dated: tuple[Rule, DateTrigger], bucket: Bucket, day: date, instant: datetime, targets: Iterable[DateTarget]
+) -> Firing:
+    rule, trigger = dated
+    return Firing(
         rule=rule,
         slot=day.isoformat(),
         bucket=bucket,
@@ -54,20 +60,22 @@ def _plan_day(work: Pass, dated: tuple[Rule, DateTrigger], bucket: Bucket, day: 
         trigger="date",
         targets=tuple(_target(rule, trigger, bucket, t, instant) for t in targets),
     )
-    work.fired(plan_firing(work.database, work.active, firing, now=work.now))
 
 
-def days_between(
-    trigger: DateTrigger, zone: ZoneInfo, *, after: datetime, until: datetime
-) -> Iterator[tuple[date, datetime]]:
-    """The local days whose ``at`` lies in ``after`` < instant <= ``until``, with that instant."""
-    day = wall(after, zone).date() - timedelta(days=1)
-    last = wall(until, zone).date() + timedelta(days=1)
-    while day <= last:
-        instant = resolve_wall(datetime.combine(day, trigger.at), zone)
-        if after < instant <= until:
-            yield day, instant
-        day += timedelta(days=1)
+def _whole_run(work: Pass, dated: tuple[Rule, DateTrigger], day: date) -> Iterator[Firing]:
+    """The firings of a day that are still to come, in every zone: what limits count before the first message."""
+    rule, trigger = dated
+    for bucket in work.buckets.of(trigger.zone, trigger.calendar):
+        instant = resolve_wall(datetime.combine(day, trigger.at), bucket.zone)
+        if not live_at(work.active, rule, instant, bucket.zone) or work.has_fired(rule.id, day.isoformat(), bucket.key):
+            continue
+        targets = targets_of(work.active, rule.id, day, bucket.country)
+        if instant < work.now:
+            if add(instant, rule.catch_up or DEFAULT_CATCH_UP, bucket.zone) < work.now:
+                continue
+            targets = tuple(t for t in targets if not _overtaken(trigger, t, bucket.zone, work.now))
+        if targets:
+            yield _firing(dated, bucket, day, instant, targets)
 
 
 def _overtaken(trigger: DateTrigger, target: DateTarget, zone: ZoneInfo, now: datetime) -> bool:
@@ -100,11 +108,3 @@ def _match(trigger: DateTrigger, target: DateTarget) -> sa.ColumnElement[bool]:
     if target.month_days:
         return audience.attribute_anniversary(attribute, target.month_days, target.day.isoformat())
     return audience.attribute_equals(attribute, target.day.isoformat())
-
-
-@lru_cache(maxsize=8192)
-def _targets(active: Active, rule_id: str, day: date, country: str | None) -> tuple[DateTarget, ...]:
-    trigger = active.ruleset.rules[rule_id].trigger
-    if not isinstance(trigger, DateTrigger):
-        return ()
-    return tuple(date_targets(trigger, local_day=day, policy=active.ruleset.policy, country=country))

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from outbound.domain.message import MessageState
+from outbound.services.planning.agenda import due_days, due_slots
 from outbound.services.planning.buckets import Buckets
-from outbound.services.planning.compiled import compiled, live_at
-from outbound.services.planning.dates import days_between
-from outbound.services.planning.schedules import slots_of
+from outbound.services.planning.compiled import compiled
+from outbound.services.planning.enters import next_sweep
 from outbound.services.planning.unknown import patience
 from outbound.services.releases import Active
-from outbound.storage import pending, tables
+from outbound.storage import changes, pending, tables
 from outbound.storage.database import Database
 from outbound.storage.outbox import state_is
 
@@ -24,7 +24,12 @@ def next_due(database: Database, active: Active, *, now: datetime) -> datetime |
 
     A slot counts at its own time, although planning takes it up half an hour earlier. Looks 400 days ahead.
     """
-    waiting = [*_messages(database), *_events(database, active, now), *_slots(database, active, now)]
+    waiting = [
+        *_messages(database),
+        *_events(database, active, now),
+        *_changes(database, active, now),
+        *_slots(database, active, now),
+    ]
     return max(min(waiting), now) if waiting else None
 
 
@@ -53,24 +58,21 @@ def _events(database: Database, active: Active, now: datetime) -> Iterator[datet
                 yield until
 
 
+def _changes(database: Database, active: Active, now: datetime) -> Iterator[datetime]:
+    with database.read() as connection:
+        waiting = changes.earliest(connection)
+    if waiting is not None:
+        yield waiting
+    if compiled(active).doorways:
+        yield next_sweep(now)
+
+
 def _slots(database: Database, active: Active, now: datetime) -> Iterator[datetime]:
-    rules, buckets = compiled(active), Buckets(database, active.ruleset.policy)
+    buckets = Buckets(database, active.ruleset.policy)
     for horizon in _LOOK_AHEAD:
         until = now + horizon
-        found = [
-            slot.instant
-            for rule, trigger in rules.schedules
-            for bucket in buckets.of(trigger.zone, trigger.calendar)
-            for slot in slots_of(active, rule, trigger, bucket, after=now, until=until)
-            if live_at(active, rule, slot.instant, bucket.zone)
-        ]
-        found += [
-            instant
-            for rule, trigger in rules.dates
-            for bucket in buckets.of(trigger.zone, trigger.calendar)
-            for _, instant in days_between(trigger, bucket.zone, after=now, until=until)
-            if live_at(active, rule, instant, bucket.zone)
-        ]
+        found = [instant for due in due_slots(active, buckets, after=now, until=until) for instant, _ in due.times]
+        found += [instant for due in due_days(active, buckets, after=now, until=until) for instant, _ in due.times]
         if found:
             yield min(found)
             return

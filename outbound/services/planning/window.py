@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 from outbound.domain.keyring import Keyring
 from outbound.services.planning.buckets import Buckets
@@ -20,6 +21,10 @@ AHEAD = timedelta(minutes=30)
 _FACT = "planned"
 _NOTED_EVERY = timedelta(minutes=1)  # an idle tick writes nothing: covering a minute twice is harmless
 _LONGEST_LOOK_BACK = timedelta(days=400)
+_REMEMBERED = 200_000
+
+_FIRED: WeakKeyDictionary[Database, set[tuple[str, str, str]]] = WeakKeyDictionary()
+"""What this process knows to have fired, by database."""
 
 
 @dataclass(kw_only=True)
@@ -48,20 +53,24 @@ class Pass:
         """Customers by zone, asked when a rule needs them."""
         return Buckets(self.database, self.active.ruleset.policy)
 
-    @cached_property
-    def _fired(self) -> set[tuple[str, str, str]]:
-        rules = compiled(self.active)
-        names = [rule.id for rule, _ in (*rules.schedules, *rules.dates)]
-        with self.database.read() as connection:
-            return runs.fired(connection, rules=names, since=self.after - timedelta(days=1))
-
     def has_fired(self, rule: str, slot: str, zone: str) -> bool:
-        """Whether (rule, slot, zone) was planned to its end when this pass began."""
-        if (rule, slot, zone) in self._fired:
-            return True
-        # The same period under another time of day (``at`` was edited): outside the stretch of this pass.
-        with self.database.read() as connection:
-            return runs.has_fired(connection, rule=rule, slot=slot, zone=zone)
+        """Whether (rule, slot, zone) was planned to its end. What fired stays so: a process asks for each once."""
+        key = (rule, slot, zone)
+        known = _FIRED.get(self.database)
+        if known is None or len(known) > _REMEMBERED:
+            rules = compiled(self.active)
+            names = [rule.id for rule, _ in (*rules.schedules, *rules.dates)]
+            with self.database.read() as connection:
+                known = _FIRED[self.database] = runs.fired(
+                    connection, rules=names, since=self.after - timedelta(days=1)
+                )
+        if key not in known:
+            # Planned since, or the same period under another time of day (``at`` was edited).
+            with self.database.read() as connection:
+                if not runs.has_fired(connection, rule=rule, slot=slot, zone=zone):
+                    return False
+            known.add(key)
+        return True
 
     def miss(self, rule: str, slot: str, zone: str, nominal: datetime, note: str) -> None:
         """Mark a slot as done without running it, and report it."""
