@@ -78,5 +78,5 @@ def text_of(value: Scalar, name: str) -> str:
 
 
 def template_of(rule: Rule, offset: str = "") -> str:
-    """The template of an offset (``-14d``), or the rule's only one."""
-    return rule.send.templates.get(offset) or rule.send.templates[""]
+    """The template of an offset (``-14d``), or the rule's only one; "" where the variants of its experiment have it."""
+    return rule.send.templates.get(offset) or rule.send.templates.get("", "")
