@@ -111,3 +111,14 @@ def told(database: Database) -> dict[tuple[str, str], str]:
         return " ".join(word for word in words if word)
 
     return {key: one(message) for key, message in found(database).items()}
+
+
+def count_runs(database: Database) -> None:
+    """The runs of everything that was put, so that the sums can balance."""
+    message = tables.message
+    query = sa.select(message.c.run_id, message.c.rule, sa.func.count()).group_by(message.c.run_id, message.c.rule)
+    shared = {"slot": "k", "release": "r1", "rule_version": "v1", "trigger": "script", "started_at": NOW, "skipped": 0}
+    with database.write() as connection:
+        counts = connection.execute(query).all()
+        runs = [{"id": run_id, "rule": rule, "candidates": count, **shared} for run_id, rule, count in counts]
+        connection.execute(tables.run.insert(), runs)

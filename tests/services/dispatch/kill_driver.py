@@ -14,7 +14,8 @@ import sys
 import time
 from datetime import timedelta
 
-from dispatch_world import EMAIL, NOW, World
+from caps_world import DAILY, world_release
+from dispatch_world import EMAIL, NOW, World, release
 
 from outbound.channels.email.smtp import SmtpAdapter, SmtpSettings, Tls
 from outbound.domain.message import Lane
@@ -39,7 +40,8 @@ async def dispatch(database: Database, options: argparse.Namespace) -> None:
     settings = SmtpSettings(host="127.0.0.1", port=options.port, tls=Tls.NONE, pool_size=options.connections)
     adapters = {EMAIL: SmtpAdapter(settings)}
     shape = DispatchSettings(slice_size=options.slice, chunk=options.chunk)
-    dispatcher = World(database=database, adapters=adapters, settings=shape).dispatcher()
+    active = world_release(DAILY) if options.capped else release()
+    dispatcher = World(database=database, adapters=adapters, active=active, settings=shape).dispatcher()
     for lane in Lane:
         while (await dispatcher.run_slice(lane, now=NOW)).claimed:
             pass

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from caps_world import DAILY, capped, count_runs, put, row, told
 from dispatch_world import NOW, add_customers, names, queue
 
 from outbound.services.reports import equation
@@ -34,7 +35,7 @@ class Driver:
     def live(self, database: Database, port: int, **more: Any) -> int:
         """One life of a dispatcher; its exit code."""
         url = database.url.render_as_string(hide_password=False)
-        shape = {"connections": 10, "slice": 60, "chunk": 20, "point": "", "after": None}
+        shape = {"connections": 10, "slice": 60, "chunk": 20, "point": "", "after": None, "capped": False}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"database": url, "port": port, **shape, **more}).encode() + b"\n")
@@ -98,6 +99,29 @@ def test_a_kill_at_a_named_point_separates_unsent_from_unknown(
         assert accepted_before == []
     with database.read() as connection:
         assert equation(connection, None, now=NOW).unfinished == 0
+
+
+@pytest.mark.kill
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("point", kill_points.NAMES)
+def test_a_kill_at_a_named_point_overruns_no_cap(
+    database: Database, driver: Driver, tmp_path: Path, point: str
+) -> None:
+    """F01, C32: whose first message may have arrived gets no second one that day, whatever the record had reached."""
+    customers = names(4)
+    add_customers(database, customers)
+    put(database, *(row(rule, customer) for customer in customers for rule in ("news", "gift")))
+    count_runs(database)
+    with SmtpServer(tmp_path, keep=False) as server:
+        shape = {"connections": 1, "chunk": 3, "capped": True}
+        assert driver.live(database, server.port, point=point, **shape) == -9, f"nothing ever passed {point}"
+        assert driver.live(database, server.port, **shape) == 0
+        accepted = server.accepted()
+    assert check(database, accepted, policy=capped(DAILY).policy) == ()
+    assert max(Counter(a.recipient for a in accepted).values()) == 1
+    found = told(database)
+    assert {found["news", customer] for customer in customers} == {"scheduled cap marketing.day"}
+    assert {found["gift", customer].split()[0] for customer in customers} <= {"sent", "uncertain"}
 
 
 @pytest.mark.kill
