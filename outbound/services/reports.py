@@ -11,7 +11,9 @@ from sqlalchemy.engine import Connection
 
 from outbound.domain.errors import OutboundError
 from outbound.domain.message import MessageState
-from outbound.storage import outbox_counts
+from outbound.storage import costs, outbox_counts, run_limits
+from outbound.storage.costs import Spent
+from outbound.storage.run_limits import Standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +51,27 @@ class Equation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """``planned`` is what planning expects by currency, ``spent`` what providers accepted. In millionths."""
+
+    planned: Mapping[str, int]
+    spent: tuple[Spent, ...]
+
+    @property
+    def total(self) -> Mapping[str, int]:
+        """What was spent, by currency."""
+        sums: dict[str, int] = {}
+        for one in self.spent:
+            sums[one.currency] = sums.get(one.currency, 0) + one.cost
+        return sums
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
     """One slot of a rule over its audience, and what became of it.
 
-    ``planned_at`` is when candidates were last added; None: there are none yet.
+    ``planned_at`` is when candidates were last added; None: there are none yet. ``limits`` is where the run stands
+    with the limits of its rule.
     """
 
     id: str
@@ -64,14 +83,22 @@ class RunReport:
     started_at: datetime
     planned_at: datetime | None
     equation: Equation
+    costs: Costs
+    limits: Standing
 
 
 def run_report(connection: Connection, run_id: str, *, now: datetime) -> RunReport:
     """The report of one run. Raises OutboundError ``run.unknown``."""
-    row = outbox_counts.run_row(connection, run_id)
-    if row is None:
+    row, standing = outbox_counts.run_row(connection, run_id), run_limits.standing(connection, run_id)
+    if row is None or standing is None:
         raise OutboundError("run.unknown", f"there is no run {run_id}", "`outbound report` lists the runs")
-    return RunReport(**row, equation=equation(connection, run_id, now=now))
+    sums, money = equation(connection, run_id, now=now), costs_of(connection, run_id)
+    return RunReport(**row, equation=sums, costs=money, limits=standing)
+
+
+def costs_of(connection: Connection, run_id: str | None) -> Costs:
+    """The costs of one run, or of the whole installation (None)."""
+    return Costs(planned=costs.planned(connection, run_id), spent=costs.spent(connection, run_id))
 
 
 def equation(connection: Connection, run_id: str | None, *, now: datetime | None = None) -> Equation:

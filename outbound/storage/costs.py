@@ -47,6 +47,13 @@ def spent(connection: Connection, run_id: str | None) -> tuple[Spent, ...]:
     )
 
 
+def spent_by_channel(connection: Connection) -> tuple[str, dict[str, int]]:
+    """The currency of the newest run that has one, and what was spent on each channel since the beginning."""
+    newest = sa.select(run.c.currency).where(run.c.currency != "").order_by(run.c.started_at.desc()).limit(1)
+    query = sa.select(leg.c.channel, sa.func.sum(leg.c.cost)).where(leg.c.cost > 0).group_by(leg.c.channel)
+    return connection.execute(newest).scalar() or "", {row[0]: int(row[1]) for row in connection.execute(query)}
+
+
 def planned(connection: Connection, run_id: str | None) -> dict[str, int]:
     """What planning expects to spend, by currency: of one run or of all (None)."""
     query = sa.select(run.c.currency, sa.func.sum(run.c.cost)).where(run.c.cost > 0).group_by(run.c.currency)

@@ -81,6 +81,13 @@ def waiting(connection: Connection) -> tuple[Standing, ...]:
     return tuple(_standing(row) for row in connection.execute(query).mappings())
 
 
+def interrupted(connection: Connection) -> tuple[Standing, ...]:
+    """Approved runs of which messages still wait: the call that approved them died before it was done."""
+    left = sa.exists().where(message.c.run_id == run.c.id, _held())
+    query = sa.select(run).where(run.c.approved_at.is_not(None), run.c.limited == "", left).order_by(run.c.id)
+    return tuple(_standing(row) for row in connection.execute(query).mappings())
+
+
 def past_messages(connection: Connection, rule: str, *, slot: str, limit: int) -> list[int]:
     """How many messages the last finished runs of a rule had, the newest first, the run of ``slot`` left out.
 
@@ -142,15 +149,16 @@ def held_counts(connection: Connection, run_id: str, *, now: datetime) -> tuple[
     return int(row[0]), int(row[1] or 0)
 
 
-def last_planned(connection: Connection, run_id: str) -> dict[str, datetime]:
-    """When the last message of a run may leave that does not wait for approval, by zone."""
+def last_planned(connection: Connection, run_id: str) -> dict[tuple[str, bool], datetime]:
+    """When the last message of a run may leave that does not wait for approval, by (zone, held by another gate)."""
+    other = message.c.reason != ""
     latest = sa.func.max(message.c.not_before, type_=message.c.not_before.type)
     query = (
-        sa.select(message.c.zone, latest)
+        sa.select(message.c.zone, other, latest)
         .where(message.c.run_id == run_id, state_is(*_QUEUED), sa.not_(_held()))
-        .group_by(message.c.zone)
+        .group_by(message.c.zone, other)
     )
-    return {row[0]: row[1] for row in connection.execute(query)}
+    return {(row[0], bool(row[1])): row[2] for row in connection.execute(query)}
 
 
 def release(connection: Connection, rows: Sequence[tuple[str, datetime, Reason | None]], *, now: datetime) -> int:

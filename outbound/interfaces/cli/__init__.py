@@ -26,6 +26,7 @@ COMMANDS = (
     "customer",
     "event",
     "send",
+    "approve",
     "preview",
     "proof",
     "run",

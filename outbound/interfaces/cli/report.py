@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from outbound.services.reports import Equation, RunReport
+    from outbound.services.reports import Costs, Equation, RunReport
     from outbound.storage.database import Database
 
 
@@ -27,31 +27,43 @@ def register(app: typer.Typer) -> None:
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.exits import EXIT_ERROR
         from outbound.interfaces.cli.output import print_json
-        from outbound.services.reports import equation, run_report
+        from outbound.services.reports import costs_of, equation, run_report
         from outbound.storage import overview
 
         with open_context() as context:
             database, now = context.database, context.now()
             if run:
-                run_id = _one(database, run)
+                run_id = one_run(database, run)
                 with database.read() as connection:
                     reports = [run_report(connection, run_id, now=now)]
-                    total = reports[0].equation
+                    total, costs = reports[0].equation, reports[0].costs
             else:
                 with database.read() as connection:
                     ids = overview.latest_runs(connection, rule=rule, limit=limit)
                     reports = [run_report(connection, run_id, now=now) for run_id in ids]
-                    total = equation(connection, None, now=now)
+                    total, costs = equation(connection, None, now=now), costs_of(connection, None)
         if as_json:
-            print_json({"runs": [_jsonable(r) for r in reports], "total": _equation(total), "holds": total.holds})
+            print_json(
+                {
+                    "runs": [_jsonable(r) for r in reports],
+                    "total": _equation(total),
+                    "costs": costs,
+                    "holds": total.holds,
+                }
+            )
         else:
             _print_runs(reports)
             _print_equation(total)
+            _print_costs(costs)
+            if run:
+                _print_limits(reports[0])
+            typer.echo(f"\n{total}")
         if not total.holds:
             raise typer.Exit(EXIT_ERROR)
 
 
-def _one(database: "Database", name: str) -> str:
+def one_run(database: "Database", name: str) -> str:
+    """The id of the run that ``name`` means. Raises OutboundError ``run.unknown``."""
     from outbound.domain.errors import OutboundError
     from outbound.storage import overview
 
@@ -73,8 +85,9 @@ def _print_runs(reports: "Sequence[RunReport]") -> None:
         sent = sums.states.get("sent", 0)
         other = sums.messages - sent - waiting
         name = f"{one.rule}/{one.slot}"
-        rows.append((name, sums.candidates, sums.skipped, sums.messages, sent, waiting, other))
-    print_rows(("run", "planned", "skipped", "messages", "sent", "waiting", "other"), rows)
+        cost = money(one.costs.total) or "-"
+        rows.append((name, sums.candidates, sums.skipped, sums.messages, sent, waiting, other, cost))
+    print_rows(("run", "planned", "skipped", "messages", "sent", "waiting", "other", "cost"), rows)
     typer.echo("")
 
 
@@ -98,12 +111,46 @@ def _print_equation(total: "Equation") -> None:
     for state in ended:
         reasons = [(reason or state, n) for (found, reason), n in sorted(total.reasons.items()) if found == state]
         line(state, reasons)
-    typer.echo(f"\n{total}")
+
+
+def money(amounts: "Mapping[str, int]") -> str:
+    """Amounts by currency, in millionths, as a person reads them; "" for none."""
+    from outbound.domain.money import money_text
+
+    return ", ".join(money_text(amount, currency) for currency, amount in sorted(amounts.items()) if amount)
+
+
+def _print_costs(costs: "Costs") -> None:
+    from outbound.domain.money import money_text
+
+    places = [f"{s.channel} {s.country or '-'} {s.legs:,} {money_text(s.cost, s.currency)}" for s in costs.spent]
+    if costs.planned:
+        typer.echo(f"{'planned for':13}{money(costs.planned)}")
+    if places:
+        typer.echo(f"{'spent':13}{money(costs.total)}   {', '.join(places)}")
+
+
+def _print_limits(report: "RunReport") -> None:
+    from outbound.domain.money import money_text
+    from outbound.interfaces.cli.output import alarm
+
+    run = report.limits
+    said = f"by {run.decided_by} on {run.decided_at:%Y-%m-%d %H:%M} UTC" if run.decided_at else ""
+    if run.approved is not None:
+        cost = money_text(run.approved.cost, run.currency)
+        typer.echo(f"{'approved':13}{said}: {run.approved.messages:,} messages, {cost}")
+    if run.waits:
+        typer.echo(alarm(f"! over the limit: {run.text} -> outbound approve {run.id}"))
+    elif run.limited:
+        typer.echo(f"{'rejected':13}{said}: {run.text}")
+    elif run.text:
+        typer.echo(f"{'limit':13}{run.text}")
 
 
 def _jsonable(report: "RunReport") -> dict[str, object]:
     names = ("id", "rule", "slot", "trigger", "release", "rule_version", "started_at", "planned_at")
-    return {name: getattr(report, name) for name in names} | {"equation": _equation(report.equation)}
+    fields = {name: getattr(report, name) for name in names}
+    return {**fields, "equation": _equation(report.equation), "costs": report.costs, "limits": report.limits}
 
 
 def _equation(sums: "Equation") -> dict[str, object]:

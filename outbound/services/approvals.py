@@ -1,0 +1,206 @@
+"""``outbound approve``: a person looks at a run that exceeds a limit, and lets its messages go or turns them down.
+
+The word comes first, in a transaction of its own; then the held messages follow in bounded ones. Killed in
+between, the same call again finishes what it began. Nothing is sent here: the daemon does that.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy.engine import Connection
+
+from outbound.domain.decision import Hold
+from outbound.domain.errors import OutboundError
+from outbound.domain.limits import REJECTED, Counted
+from outbound.domain.message import Message
+from outbound.domain.person import Person
+from outbound.domain.reasons import Reason
+from outbound.engine.ladder import Candidate, Switches, decide
+from outbound.engine.timing.walls import resolve_wall
+from outbound.engine.timing.zones import zone_named
+from outbound.services.releases import Active
+from outbound.storage import run_limits, runs
+from outbound.storage.database import Database
+from outbound.storage.people import load_people
+from outbound.storage.run_limits import Standing
+
+BATCH = 2_000
+"""Messages that one transaction lets go: the most that wait for it, and that a kill can undo."""
+
+_NOTHING_SWITCHED = Switches()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a person is asked: the run, how many messages wait now, and how many of those can still leave in time."""
+
+    run: Standing
+    held: int
+    in_time: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """What was done. ``messages`` were let go, or cancelled where ``rejected``.
+
+    ``finished``: the word was said before, and this call did what was left to do.
+    """
+
+    run: Standing
+    rejected: bool
+    messages: int
+    finished: bool = False
+
+
+def request(database: Database, run_id: str, *, now: datetime) -> Request:
+    """What there is to decide about a run. Raises OutboundError ``run.unknown``."""
+    with database.read() as connection:
+        held, in_time = run_limits.held_counts(connection, run_id, now=now)
+        return Request(run=_run(connection, run_id), held=held, in_time=in_time)
+
+
+def check(asked: Request, *, reject: bool) -> None:
+    """Raise OutboundError where there is nothing to decide.
+
+    ``approve.unlimited`` for a run that no limit stopped, ``approve.rejected`` and ``approve.approved`` for one
+    that was decided otherwise, ``approve.expired`` where every message has run out.
+    """
+    run = asked.run
+    said = f" by {run.decided_by} on {run.decided_at:%Y-%m-%d %H:%M} UTC" if run.decided_at else ""
+    if run.limited == REJECTED and not reject:
+        raise OutboundError("approve.rejected", f"{run.name} was rejected{said}", "its messages are cancelled for good")
+    if not run.limited and run.approved is not None:
+        if reject or not asked.held:
+            remedy = "stop what is left with `draft: true` in the rule" if reject else "`outbound report` shows it"
+            raise OutboundError("approve.approved", f"{run.name} was approved{said}", remedy)
+    elif not run.limited:
+        message = f"{run.name} exceeds no limit: it waits for nobody"
+        raise OutboundError("approve.unlimited", message, "`outbound status` lists the runs that wait")
+    if not reject and run.messages and asked.held and not asked.in_time:
+        message = f"the messages of {run.name} have expired"
+        raise OutboundError("approve.expired", message, "nothing is left to send; start the rule anew")
+
+
+def approve(database: Database, active: Active, run_id: str, *, count: int, by: str, now: datetime) -> Approval:
+    """Let a run go. ``count`` is the number of messages the person saw: any other than the run's is refused.
+
+    Raises OutboundError ``approve.count``, and what ``check`` raises. The messages keep their window, and the
+    rule's pace spreads them anew from there.
+    """
+    asked = request(database, run_id, now=now)
+    with database.write() as connection:
+        runs.lock(connection, _lock(asked.run.rule))
+        run = _run(connection, run_id)  # as it stands now that nobody else can decide
+        check(replace(asked, run=run), reject=False)
+        waited = run.waits
+        whole = run.whole if waited else run.approved or Counted()
+        if count != whole.messages:
+            message = f"{run.name} has {whole.messages:,} messages, not {count:,}"
+            raise OutboundError("approve.count", message, "look at it again: `outbound approve RUN --dry-run`")
+        if waited:
+            run_limits.decide(connection, run_id, limited="", approved=whole, by=by, now=now)
+    released = _release(database, active, asked.run, now=now)
+    with database.read() as connection:
+        return Approval(run=_run(connection, run_id), rejected=False, messages=released, finished=not waited)
+
+
+def reject(database: Database, run_id: str, *, by: str, now: datetime) -> Approval:
+    """Turn a run down: what is queued of it is cancelled, and what is still to be planned is skipped."""
+    asked = request(database, run_id, now=now)
+    with database.write() as connection:
+        runs.lock(connection, _lock(asked.run.rule))
+        run = _run(connection, run_id)
+        check(replace(asked, run=run), reject=True)
+        waited = run.waits
+        if waited:
+            run_limits.decide(connection, run_id, limited=REJECTED, approved=Counted(), by=by, now=now)
+    cancelled = 0
+    while True:
+        with database.write() as connection:
+            runs.lock(connection, _lock(asked.run.rule))
+            some = run_limits.cancel(connection, run_id, limit=BATCH, now=now)
+        if not some:
+            break
+        cancelled += some
+    with database.read() as connection:
+        return Approval(run=_run(connection, run_id), rejected=True, messages=cancelled, finished=not waited)
+
+
+def _run(connection: Connection, run_id: str) -> Standing:
+    run = run_limits.standing(connection, run_id)
+    if run is None:
+        raise OutboundError("run.unknown", f"there is no run {run_id}", "`outbound report` lists the runs")
+    return run
+
+
+def _lock(rule: str) -> str:
+    return f"plan:{rule}"
+
+
+def _release(database: Database, active: Active, run: Standing, *, now: datetime) -> int:
+    """Give every held message its turn, in the order they were planned."""
+    with database.read() as connection:
+        pace = _Pace(active, run.rule, run_limits.last_planned(connection, run.id))
+    released = 0
+    while True:
+        with database.write() as connection:
+            runs.lock(connection, _lock(run.rule))
+            if run_limits.limited(connection).get(run.id):  # stopped again: somebody has to look at it anew
+                return released
+            messages = run_limits.held(connection, run.id, limit=BATCH)
+            people = load_people(connection, [message.customer_id for message in messages])
+            rows = [_turn(active, message, people.get(message.customer_id), pace, now) for message in messages]
+            released += run_limits.release(connection, rows, now=now)
+        if len(messages) < BATCH:
+            return released
+
+
+def _turn(
+    active: Active, message: Message, person: Person | None, pace: "_Pace", now: datetime
+) -> tuple[str, datetime, Reason | None]:
+    """When a held message leaves: at its own time, or when its window opens next, in its place in the queue.
+
+    What its gate would not let go (the rule was withdrawn, consent was) is due at once, and its gate says why.
+    """
+    due = now
+    if message.local_time and message.zone:
+        local = datetime.fromisoformat(message.local_time).replace(tzinfo=None)
+        due = max(now, resolve_wall(local, zone_named(message.zone)))
+    topic = active.ruleset.policy.topics.get(message.topic)
+    if person is None or topic is None:
+        return message.id, due, None
+    candidate = Candidate(
+        rule=message.rule,
+        topic=topic,
+        channels=message.channels,
+        expires=message.expires,
+        due=due,
+        message_id=message.id,
+        run_id=message.run_id,
+    )
+    decision = decide(candidate, person, policy=active.ruleset.policy, now=now, switches=_NOTHING_SWITCHED)
+    if isinstance(decision, Hold):
+        return message.id, pace.after(decision.until, message.zone, held=True), decision.reason
+    return message.id, pace.after(due, message.zone, held=False), None
+
+
+class _Pace:
+    """Spreads messages from their opening on, at most the rule's ``pace`` an hour in each zone.
+
+    Those that another gate holds (quiet hours) are a queue of their own: nobody who may go waits for them.
+    """
+
+    def __init__(self, active: Active, rule: str, last: dict[tuple[str, bool], datetime]) -> None:
+        found = active.ruleset.rules.get(rule)
+        per_hour = found.send.pace_per_hour if found else None
+        self._step = timedelta(hours=1) / per_hour if per_hour else None
+        self._last = last
+
+    def after(self, opening: datetime, zone: str, *, held: bool) -> datetime:
+        """The next free moment from ``opening`` on."""
+        if self._step is None:
+            return opening
+        last = self._last.get((zone, held))
+        moment = opening if last is None else max(opening, last + self._step)
+        self._last[zone, held] = moment
+        return moment
