@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from outbound.channels.base import Adapter
+from outbound.services.refusals import standing
 from outbound.storage.database import Database, database_now
 
 _CLOCK_TOLERANCE_SECONDS = 2.0
@@ -62,6 +63,17 @@ def examine_database(database: Database, *, now: datetime) -> list[Finding]:
         )
     )
     return findings
+
+
+def examine_refusal(database: Database) -> list[Finding]:
+    """Whether rules newer than those that run were refused."""
+    with database.read() as connection:
+        refused = standing(connection)
+    if refused is None:
+        return []
+    detail = f"refused {refused.at:%Y-%m-%d %H:%M} UTC by {refused.by}: {refused.first}"
+    remedy = "mend them (`outbound check`) and apply again; the last good release runs meanwhile"
+    return [Finding(subject="newer rules", health=Health.FAIL, detail=detail, remedy=remedy)]
 
 
 async def examine_adapters(adapters: Mapping[str, Adapter]) -> list[Finding]:

@@ -19,7 +19,8 @@ from outbound.domain.rule import Schema
 from outbound.domain.source import Problem, Severity, Span
 from outbound.engine import rulefiles
 from outbound.engine.rendering import Templates, compile_templates
-from outbound.services.baselines import take_baselines
+from outbound.services import refusals
+from outbound.services.baselines import index_attributes, take_baselines
 from outbound.services.experiment_freeze import frozen_problems
 from outbound.services.retyped import stored_misfits
 from outbound.storage import releases as store
@@ -114,7 +115,18 @@ def publish(
     The same content again changes nothing. A content that ran before becomes active again. Refused is also a
     set that retypes an attribute whose stored values are not of the new type. ``include_current``: new rules on
     changes and on entering a segment fire once for the values and members of today too.
+
+    A refusal stands in `outbound status` and in /ready until a good set follows; what ran before goes on.
     """
+    answer = _publish(database, files, by=by, now=now, include_current=include_current)
+    if not isinstance(answer, Published):
+        refusals.record(database, answer, by=by, now=now)
+    return answer
+
+
+def _publish(
+    database: Database, files: Files, *, by: str, now: datetime, include_current: bool
+) -> Published | tuple[Problem, ...]:
     checked = check(files)
     if checked.ruleset is None or checked.templates is None:
         return checked.problems
@@ -135,6 +147,8 @@ def publish(
             before = history[0].versions if history else {}
             take_baselines(connection, checked.ruleset, before=before, include_current=include_current, now=now)
             store.activate(connection, release_id, by=by, now=now)
+        index_attributes(connection, checked.ruleset.schema)
+        refusals.forget(connection)
     compiled = Active(id=release_id, ruleset=checked.ruleset, templates=checked.templates)
     _cache.keep((str(database.url), release_id, 0), compiled)
     warnings = tuple(p for p in checked.problems if p.severity is Severity.WARNING)

@@ -1,11 +1,13 @@
 """What ``outbound status`` tells: is it running, what waits and why, how late are we."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from outbound.storage import overview
+from outbound.services.refusals import Refusal, standing
+from outbound.storage import costs, overview, run_limits
 from outbound.storage.database import Database
+from outbound.storage.run_limits import Standing
 
 _REMEMBERED = timedelta(days=1)
 _ALIVE = timedelta(seconds=30)
@@ -25,6 +27,15 @@ class Status:
     held: Mapping[str, int]
     sent: Mapping[str, int]
     counts: Mapping[str, int]
+    limited: tuple[Standing, ...] = ()
+    """Runs that exceed a limit and wait for `outbound approve`."""
+    interrupted: tuple[Standing, ...] = ()
+    """Approved runs of which messages still wait: approve them again."""
+    spent: Mapping[str, int] = field(default_factory=dict)
+    """What was spent by channel, in millionths of ``currency``."""
+    currency: str = ""
+    refused: Refusal | None = None
+    """The last `outbound apply`, if it was refused."""
 
 
 def _lost(seen: tuple[overview.DaemonSeen, ...], now: datetime) -> tuple[overview.DaemonSeen, ...]:
@@ -38,6 +49,7 @@ def status(database: Database, *, now: datetime) -> Status:
     with database.read() as connection:
         seen = overview.daemons(connection)
         due = overview.oldest_due(connection, now=now)
+        currency, spent = costs.spent_by_channel(connection)
         return Status(
             daemons=tuple(d for d in seen if now - d.seen_at <= _ALIVE),
             lost_daemons=_lost(seen, now),
@@ -48,4 +60,9 @@ def status(database: Database, *, now: datetime) -> Status:
             held=overview.waiting_by_reason(connection),
             sent=overview.sent_by_channel(connection),
             counts=overview.counts(connection),
+            limited=run_limits.waiting(connection),
+            interrupted=run_limits.interrupted(connection),
+            spent=spent,
+            currency=currency,
+            refused=standing(connection),
         )

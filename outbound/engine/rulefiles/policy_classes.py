@@ -103,7 +103,7 @@ def read_topics(
         if record is None:
             continue
         written = record.required("class", text)
-        if written is not None and written not in classes:
+        if written is not None and classes and written not in classes:
             hint = did_you_mean(written, classes)
             findings.error(Code.UNKNOWN_CLASS, record.value_span("class"), f"unknown class '{written}'", hint)
         message_class = classes.get(written or "")

@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _inside(context: "Context") -> "Iterator[Finding]":
-    from outbound.services.doctor import examine_database
+    from outbound.services.doctor import examine_database, examine_refusal
 
     settings = _ask("settings", lambda: f"{context.settings.root / 'outbound.toml'}, {context.settings.environment}")
     yield settings
@@ -59,6 +59,7 @@ def _inside(context: "Context") -> "Iterator[Finding]":
     if schema.health != "fail":
         yield from examine_database(context.database, now=context.now())
         yield _ask("release", lambda: f"{context.active().id[:12]} active")
+        yield from examine_refusal(context.database)
 
 
 def _safety(context: "Context") -> "Iterator[Finding]":

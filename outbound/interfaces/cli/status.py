@@ -40,14 +40,34 @@ def _print(found: "Status") -> None:
     else:
         since = f"{found.release.activated_at:%Y-%m-%d %H:%M}"
         typer.echo(f"release {found.release.release[:12]} since {since} UTC by {found.release.activated_by}")
+    if found.refused is not None:
+        said = f"{found.refused.errors:,} error{'' if found.refused.errors == 1 else 's'}, first {found.refused.first}"
+        when = f"{found.refused.at:%Y-%m-%d %H:%M} UTC by {found.refused.by}"
+        typer.echo(f"! newer rules were refused {when}: {said} -> outbound check")
     waiting = sum(found.states.get(state, 0) for state in ("ready", "claimed", "sending"))
     typer.echo(f"lag {found.lag:.0f} s, queue {waiting:,}, events to see {found.pending_events:,}")
     typer.echo(f"messages {_list(found.states)}; sent {_list(found.sent)}; held {_list(found.held)}")
     typer.echo(
         f"customers {found.counts['customer']:,}, events {found.counts['event']:,}, runs {found.counts['run']:,}"
     )
+    _print_money(found)
     if uncertain := found.states.get("uncertain"):
         typer.echo(f"! {uncertain:,} messages with an unknown outcome: nothing is sent again without evidence")
+
+
+def _print_money(found: "Status") -> None:
+    """What was spent, and the runs that wait because they would cost, reach or grow too much."""
+    from outbound.domain.money import money_text
+    from outbound.interfaces.cli.output import alarm
+
+    if found.spent:
+        channels = (f"{channel} {money_text(cost, found.currency)}" for channel, cost in sorted(found.spent.items()))
+        total = money_text(sum(found.spent.values()), found.currency)
+        typer.echo(f"spent {total} ({', '.join(channels)})")
+    for run in found.limited:
+        typer.echo(alarm(f"! {run.name} is over a limit and waits: {run.text} -> outbound approve {run.id}"))
+    for run in found.interrupted:
+        typer.echo(f"! {run.name} is approved, and messages still wait -> outbound approve {run.id}")
 
 
 def _list(counts: "Mapping[str, int]") -> str:

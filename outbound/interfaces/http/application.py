@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from sqlalchemy.exc import OperationalError
 
 from outbound.domain.errors import OutboundError
-from outbound.services import releases, unsubscribe
+from outbound.services import refusals, releases, unsubscribe
 from outbound.services.links import LinkMaker
 from outbound.storage.database import Database
 
@@ -140,9 +140,19 @@ def _add_health(app: FastAPI, site: Site) -> None:
 
     @app.get("/ready")
     def ready() -> JSONResponse:
-        """The database answers and a release is active."""
+        """The database answers and a release is active.
+
+        ``health`` is red after a refused apply. The code stays 200: the last good release runs, and taking the
+        unsubscribe page off the net would mend nothing. The mistakes themselves are for `outbound status`.
+        """
         found = releases.active(site.database)
-        return JSONResponse({"status": "ready" if found else "no active release"}, 200 if found else 503)
+        with site.database.read() as connection:
+            refused = refusals.standing(connection)
+        said: dict[str, object] = {"status": "ready" if found else "no active release"}
+        said["health"] = "green" if found and refused is None else "red"
+        if refused is not None:
+            said["refused"] = {"at": refused.at.isoformat(), "errors": refused.errors}
+        return JSONResponse(said, 200 if found else 503)
 
 
 def _languages(request: Request) -> list[str]:

@@ -108,6 +108,14 @@ def test_check_reports_place_and_suggestion_and_apply_refuses(shop: Shop) -> Non
     assert shop.run("apply", "--json", status=1).json["refused"] is True
     assert shop.run("send", "letter", "--key", "k", "--customer", "ada").out.startswith("1 new")
 
+    told = shop.run("status").out  # fault F50: the last good release runs, and people are told
+    assert "! newer rules were refused " in told
+    assert f": 1 error, first rules/rules.yaml:{line}:8: " in told
+    assert "newer rules" in shop.run("doctor", "--offline", status=1).out
+    rules.write_text(rules.read_text().replace("topic: newsleter", "topic: newsletter"))
+    assert shop.run("apply").out.endswith("runs already: nothing changed.\n")
+    assert "refused" not in shop.run("status").out
+
 
 def test_check_names_files_as_seen_from_here(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(shop.folder)

@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -222,4 +223,21 @@ def test_a_record_that_cannot_be_written_is_never_called_done(site: Running) -> 
 
 def test_health_and_readiness(site: Running) -> None:
     assert site.ask("GET", "/health")[0] == 200
-    assert site.ask("GET", "/ready")[2] == '{"status":"ready"}'
+    assert site.ask("GET", "/ready")[2] == '{"status":"ready","health":"green"}'
+
+
+def test_a_refused_set_turns_health_red_and_nobody_off_the_net(site: Running, database: Database) -> None:
+    """Fault F50. The answer names no file: it is for monitors, not for people."""
+    files = releases.read_files(ROOT / "rules", ROOT / "templates")
+    broken = {**files, "rules/policy.yaml": files["rules/policy.yaml"].replace(b"classes:", b"clases:", 1)}
+    assert isinstance(releases.publish(database, broken, by="mia", now=NOW), tuple)
+    code, _, body = site.ask("GET", "/ready")
+    assert code == 200
+    assert json.loads(body) == {
+        "status": "ready",
+        "health": "red",
+        "refused": {"at": NOW.isoformat(), "errors": 1},
+    }
+    assert site.ask("GET", site.path())[0] == 200
+    assert isinstance(releases.publish(database, files, by="mia", now=NOW), releases.Published)
+    assert json.loads(site.ask("GET", "/ready")[2])["health"] == "green"
