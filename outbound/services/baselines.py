@@ -12,11 +12,12 @@ from typing import Final
 from sqlalchemy.engine import Connection
 
 from outbound.domain.release import Ruleset
-from outbound.domain.rule import ChangedTrigger, EntersTrigger, Rule
+from outbound.domain.rule import ChangedTrigger, EntersTrigger, Rule, Schema
 from outbound.engine.conditions.parts import fingerprint, needs_attributes
+from outbound.engine.conditions.scope import RESERVED
 from outbound.engine.timing.walls import local_day
 from outbound.engine.timing.zones import resolve_zones
-from outbound.storage import audience, changes, memberships, runs
+from outbound.storage import attribute_indexes, audience, changes, memberships, runs
 from outbound.storage.audience import Members
 from outbound.storage.changes import Watched
 from outbound.storage.conditions import clause_sql
@@ -35,6 +36,7 @@ def take_baselines(
     Call it in the transaction that activates the release. ``before`` are the rules (id to version) of the release
     that ran until now. A segment that no rule watches any more is forgotten, its count of entries is not.
     """
+    runs.lock(connection, memberships.LOCK)
     live = [rule for rule in ruleset.rules.values() if not rule.draft]
     entering = [(rule, rule.trigger.segment) for rule in live if isinstance(rule.trigger, EntersTrigger)]
     names = sorted({segment for _, segment in entering})
@@ -61,6 +63,12 @@ def take_baselines(
     told |= {rule.id: now.isoformat() for rule in new}
     if told != waiting:
         runs.write_fact(connection, CURRENT, json.dumps(told))
+
+
+def index_attributes(connection: Connection, schema: Schema) -> None:
+    """Index the attributes declared with ``index: true``. The reserved ones have columns, and need none of these."""
+    declared = ((name, field.type) for name, field in schema.customer.items() if field.index and name not in RESERVED)
+    attribute_indexes.bring(connection, declared)
 
 
 def _starts(rule: Rule, before: Mapping[str, str], fresh: set[str]) -> bool:

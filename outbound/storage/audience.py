@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from outbound.storage import tables
+from outbound.storage.condition_dialects import stored_text
 from outbound.storage.sets import among
 
 MATCHED = -1
@@ -113,7 +114,8 @@ def among_these(connection: Connection, ids: Sequence[str], who: Sequence[sa.Col
 
 def attribute_equals(name: str, value: str) -> sa.ColumnElement[bool]:
     """The declared date attribute ``name`` is the ISO date ``value``."""
-    return sa.func.coalesce(tables.customer.c.attributes[name].as_string() == value, sa.false())
+    text = stored_text.of(tables.customer.c.attributes, name)
+    return sa.and_(text == value, text.is_not(None))
 
 
 def attribute_anniversary(name: str, month_days: Sequence[str], until: str) -> sa.ColumnElement[bool]:

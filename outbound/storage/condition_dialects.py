@@ -1,7 +1,9 @@
 """How each database reads typed values out of JSON documents, so that all of them agree with Python.
 
 A value of another JSON type than declared is NULL. Casts are guarded: one odd document must never make a
-statement over all customers fail. Column expressions only; every constant is bound.
+statement over all customers fail. Column expressions only; every constant of a condition is bound. Names of
+attributes and what is the same in every statement stand in the text: an index on such an expression is found only
+by the very same expression (``storage.attribute_indexes``).
 """
 
 from abc import ABC, abstractmethod
@@ -9,6 +11,9 @@ from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from outbound.domain.condition import ValueType
 from outbound.domain.lowercase import mapping
@@ -50,6 +55,10 @@ class Dialect(ABC):
             case ValueType.STRING | ValueType.ENUM:
                 return self.text(document, name)
 
+    def indexed(self, document: Expression, name: str, kind: ValueType) -> Expression:
+        """What an index on the attribute holds: days as their ISO text, which sorts as they do."""
+        return self.text(document, name) if kind is ValueType.DATE else self.attribute(document, name, kind)
+
     @abstractmethod
     def text(self, document: Expression, name: str) -> Expression:
         """The attribute where it is a JSON string."""
@@ -83,17 +92,19 @@ class _Sqlite(Dialect):
     """SQLite: json_type and json_extract; days are ISO text, which sorts as days do."""
 
     def text(self, document: Expression, name: str) -> Expression:
-        return sa.case((_json_type(document, name) == _bound("text"), _json_value(document, name, sa.Text())))
+        return _sqlite_text(document, _json_path(name))
 
     def number(self, document: Expression, name: str) -> Expression:
         value = _json_value(document, name, sa.Float())
-        within = value.between(sa.literal(-_LARGEST, sa.Float()), sa.literal(_LARGEST, sa.Float()))
-        is_number = _json_type(document, name).in_(["integer", "real"])
+        within = value.between(_fixed(-_LARGEST, sa.Float()), _fixed(_LARGEST, sa.Float()))
+        kind = _json_type(document, name)
+        is_number = sa.or_(kind == _fixed("integer"), kind == _fixed("real"))
         return sa.case((sa.and_(is_number, within), sa.cast(value, sa.REAL)))
 
     def boolean(self, document: Expression, name: str) -> Expression:
         value = _json_value(document, name, sa.Boolean())
-        return sa.case((_json_type(document, name).in_(["true", "false"]), value))
+        kind = _json_type(document, name)
+        return sa.case((sa.or_(kind == _fixed("true"), kind == _fixed("false")), value))
 
     def day(self, text: Expression) -> Expression:
         # Without a modifier SQLite keeps 2026-02-30 as it is; with one it becomes 2026-03-02 and differs.
@@ -114,22 +125,22 @@ class _Postgresql(Dialect):
     """PostgreSQL: the arrow operators of JSONB; days are dates."""
 
     def text(self, document: Expression, name: str) -> Expression:
-        return sa.case((_jsonb_type(document, name) == _bound("string"), _jsonb_text(document, name)))
+        return _postgresql_text(document, _fixed(name))
 
     def number(self, document: Expression, name: str) -> Expression:
         text = _jsonb_text(document, name)
         size = sa.func.abs(sa.cast(text, sa.Numeric()))
         double: Expression = sa.cast(text, sa.Double())
-        is_number = _jsonb_type(document, name) == _bound("number")
+        is_number = _jsonb_type(document, name) == _fixed("number")
         in_range = sa.case(
-            (sa.func.length(text) < sa.literal(_SHORT, sa.Integer()), double),
-            (size < sa.cast(_bound(str(_SMALLEST)), sa.Numeric()), sa.literal(0.0, sa.Double())),
-            (size <= sa.cast(_bound(str(_LARGEST)), sa.Numeric()), double),
+            (sa.func.length(text) < _fixed(_SHORT, sa.Integer()), double),
+            (size < sa.cast(_fixed(str(_SMALLEST)), sa.Numeric()), _fixed(0.0, sa.Double())),
+            (size <= sa.cast(_fixed(str(_LARGEST)), sa.Numeric()), double),
         )
         return sa.case((is_number, in_range))
 
     def boolean(self, document: Expression, name: str) -> Expression:
-        is_boolean = _jsonb_type(document, name) == _bound("boolean")
+        is_boolean = _jsonb_type(document, name) == _fixed("boolean")
         return sa.case((is_boolean, sa.cast(_jsonb_text(document, name), sa.Boolean())))
 
     def day(self, text: Expression) -> Expression:
@@ -160,8 +171,47 @@ def _bound(text: str) -> Expression:
     return sa.literal(text, sa.Text())
 
 
+def _fixed(value: Any, kind: Any = None) -> Expression:
+    """A value that is written into the statement: the same in all of them, or the name of an attribute."""
+    return sa.bindparam(None, value, kind or sa.Text(), unique=True, literal_execute=True)
+
+
 def _json_path(name: str) -> Expression:
-    return _bound(f'$."{name}"')
+    return _fixed(f'$."{name}"')
+
+
+def _sqlite_text(document: Expression, path: Expression) -> Expression:
+    kind = sa.func.json_type(document, path, type_=sa.Text())
+    return sa.case((kind == _fixed("text"), sa.func.json_extract(document, path, type_=sa.Text())))
+
+
+def _postgresql_text(document: Expression, name: Expression) -> Expression:
+    kind = sa.func.jsonb_typeof(document.op("->")(name), type_=sa.Text())
+    return sa.case((kind == _fixed("string"), document.op("->>", return_type=sa.Text())(name)))
+
+
+class stored_text(FunctionElement[str]):  # noqa: N801 - used like a function
+    """``Dialect.text`` where the database is not known yet: ``stored_text.of(document, name)``."""
+
+    type = sa.Text()
+    inherit_cache = True
+
+    @classmethod
+    def of(cls, document: Expression, name: str) -> "stored_text":
+        """The attribute ``name`` of ``document`` where it is a JSON string."""
+        return cls(document, _json_path(name), _fixed(name))
+
+
+@compiles(stored_text, "sqlite")
+def _text_on_sqlite(element: stored_text, compiler: SQLCompiler, **options: Any) -> str:
+    document, path, _ = element.clauses
+    return compiler.process(_sqlite_text(document, path).self_group(), **options)
+
+
+@compiles(stored_text, "postgresql")
+def _text_on_postgresql(element: stored_text, compiler: SQLCompiler, **options: Any) -> str:
+    document, _, name = element.clauses
+    return compiler.process(_postgresql_text(document, name).self_group(), **options)
 
 
 def _json_type(document: Expression, name: str) -> Expression:
@@ -173,8 +223,8 @@ def _json_value(document: Expression, name: str, kind: Any) -> Expression:
 
 
 def _jsonb_type(document: Expression, name: str) -> Expression:
-    return sa.func.jsonb_typeof(document.op("->")(_bound(name)), type_=sa.Text())
+    return sa.func.jsonb_typeof(document.op("->")(_fixed(name)), type_=sa.Text())
 
 
 def _jsonb_text(document: Expression, name: str) -> Expression:
-    return document.op("->>", return_type=sa.Text())(_bound(name))
+    return document.op("->>", return_type=sa.Text())(_fixed(name))

@@ -83,6 +83,13 @@ class _Compiler:
                 return self.only_true(condition.condition)
             case Has() | Happened():
                 return self._test(condition)
+            case Compare(left=Path() as path, right=Literal() as literal) if self._is_stored(path):
+                return self._stored(path, lambda value: _OPERATORS[condition.op](value, self._stored_constant(literal)))
+            case Compare(left=Literal() as literal, right=Path() as path) if self._is_stored(path):
+                return self._stored(path, lambda value: _OPERATORS[condition.op](self._stored_constant(literal), value))
+            case In(value=Path() as path) if self._is_stored(path):
+                options = [self._stored_constant(option) for option in condition.options]
+                return self._stored(path, lambda v: v.not_in(options) if condition.negated else v.in_(options))
             case _:
                 return sa.func.coalesce(self._test(condition), sa.false(), type_=sa.Boolean())
 
@@ -112,6 +119,20 @@ class _Compiler:
                 return sa.exists(self._events(condition, sa.literal(1, sa.Integer())))
             case _:
                 assert_never(condition)
+
+    def _is_stored(self, path: Path) -> bool:
+        return path.root is Root.CUSTOMER and path.name not in _COLUMNS and path.name not in _CHANNELS
+
+    def _stored(self, path: Path, test: Callable[[Expression], Any]) -> sa.ColumnElement[bool]:
+        """A declared attribute against constants, written so that an index on the attribute fits."""
+        document = tables.customer.c.attributes
+        present = self._dialect.attribute(document, path.name, path.type).is_not(None)
+        return sa.and_(test(self._dialect.indexed(document, path.name, path.type)), present)
+
+    def _stored_constant(self, literal: Literal) -> Expression:
+        if isinstance(literal.value, date):
+            return sa.literal(literal.value.isoformat(), sa.Text())
+        return self._constant(literal)
 
     def _value(self, value: Value) -> Expression:
         match value:

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -10,6 +11,9 @@ from sqlalchemy.engine import Connection
 from outbound.storage.audience import Members
 from outbound.storage.sets import CHUNK, among, insert_into
 from outbound.storage.tables import customer, membership
+
+LOCK: Final = "plan:enters"
+"""One transaction at a time works on memberships (``runs.lock``)."""
 
 Inside = Sequence[sa.ColumnElement[bool]]
 """The clauses of a segment over ``tables.customer`` (``storage.conditions.clause_sql``): never NULL."""

@@ -50,7 +50,7 @@ def _plan_range(work: Pass, rule: Rule, at: datetime) -> bool:
     slot = at.astimezone(UTC).date().isoformat()
     with work.database.write() as connection:
         if isinstance(rule.trigger, EntersTrigger):
-            runs.lock(connection, enters.LOCK)
+            runs.lock(connection, memberships.LOCK)
         runs.lock(connection, rule_lock(rule))
         waiting = json.loads(runs.read_fact(connection, CURRENT) or _NOTHING)
         if rule.id not in waiting:

@@ -28,9 +28,6 @@ from outbound.services.planning.window import Pass
 from outbound.storage import audience, changes, locks, memberships, runs
 from outbound.storage.conditions import clause_sql
 
-LOCK: Final = "plan:enters"
-"""One planner of memberships at a time."""
-
 _SWEPT: Final = "swept"
 _HOUR: Final = timedelta(hours=1)
 
@@ -86,7 +83,7 @@ def _sweep(work: Pass, door: Doorway) -> None:
 
 def hold(connection: Connection, doors: Iterable[Doorway]) -> None:
     """Take the locks that ``settle`` needs: call it before any customer is locked (``storage.locks``)."""
-    runs.lock(connection, LOCK)
+    runs.lock(connection, memberships.LOCK)
     rules = {rule.id: rule for door in doors for rule in door.rules}
     for rule_id in sorted(rules):
         runs.lock(connection, rule_lock(rules[rule_id]))

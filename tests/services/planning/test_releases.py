@@ -8,7 +8,7 @@ from planning_kit import NEWSLETTER, SCHEMA, add_customer, publish, rows, rule_f
 from outbound.domain.errors import OutboundError
 from outbound.services import releases
 from outbound.services.releases import Published
-from outbound.storage import tables
+from outbound.storage import attribute_indexes, tables
 from outbound.storage.database import Database
 from outbound.storage.releases import activate, pack, store, unpack
 
@@ -143,3 +143,18 @@ def test_a_release_that_this_version_cannot_read_does_not_stand_in_the_way(datab
     assert error.value.code == "release.unreadable"
     assert isinstance(releases.publish(database, good, by="test", now=utc("2026-11-02T00:00")), Published)
     assert releases.active(database) is not None
+
+
+def test_publishing_makes_the_indexes_that_the_schema_asks_for(database: Database) -> None:
+    """Reserved attributes have columns of their own: an index on them is not of this kind."""
+
+    def indexed() -> list[str]:
+        with database.read() as connection:
+            return [name[:-9] for name in attribute_indexes.names(connection)]
+
+    asked = SCHEMA.replace("{type: date}", "{type: date, index: true}", 1)
+    asked = asked.replace("country:      {type: string}", "country:      {type: string, index: true}")
+    publish(database, rule_files(NEWSLETTER, schema=asked), NOW)
+    assert indexed() == ["ix_attribute_birth_date"]
+    publish(database, rule_files(NEWSLETTER), LATER)
+    assert indexed() == []
