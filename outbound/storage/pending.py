@@ -1,6 +1,7 @@
 """Events that rules have not seen yet, told apart by whether their customer is known."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,10 +14,22 @@ from outbound.storage import tables
 _KNOWN = sa.exists().where(tables.customer.c.id == tables.event.c.customer_id)
 
 
+_TAKE = (
+    sa.select(tables.event, sa.func.coalesce(tables.customer.c.merged_into, tables.customer.c.id).label("survivor"))
+    .join(tables.customer, tables.customer.c.id == tables.event.c.customer_id)
+    .where(tables.event.c.handled_at.is_(None), tables.event.c.at <= sa.bindparam("now"))
+    .order_by(tables.event.c.received_at, tables.event.c.id)
+    .limit(sa.bindparam("limit"))
+)
+_COUNT = sa.select(sa.func.count()).select_from(
+    sa.select(tables.event.c.id).where(tables.event.c.handled_at.is_(None)).limit(sa.bindparam("most")).subquery()
+)
+_ANY = sa.select(sa.literal(1)).where(tables.event.c.handled_at.is_(None)).limit(1)
+
+
 def any_pending(connection: Connection) -> bool:
     """Whether an event waits: what an idle tick asks and nothing more."""
-    event = tables.event
-    return connection.execute(sa.select(sa.literal(1)).where(event.c.handled_at.is_(None)).limit(1)).first() is not None
+    return connection.execute(_ANY).first() is not None
 
 
 def ignore_unheard(connection: Connection, heard: Collection[str], *, now: datetime) -> int:
@@ -26,9 +39,23 @@ def ignore_unheard(connection: Connection, heard: Collection[str], *, now: datet
     return connection.execute(statement.values(handled_at=now)).rowcount
 
 
-def of_known(connection: Connection, *, now: datetime, limit: int) -> list[Event]:
-    """Pending events that happened by ``now`` to customers in the store, in the order they were received."""
-    return _select(connection, _KNOWN, tables.event.c.at <= now, limit=limit)
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Pending events of known customers, and whether any other one waits too."""
+
+    events: Sequence[Event]
+    others: bool
+
+
+def take(connection: Connection, *, now: datetime, limit: int) -> Taken:
+    """Pending events that happened by ``now`` to customers in the store, in the order they were received.
+
+    An event of a merged customer is handed out as one of the customer they live on as.
+    """
+    rows = connection.execute(_TAKE, {"now": now, "limit": limit}).all()
+    events = [_event(row, row.survivor) for row in rows]
+    waiting = connection.execute(_COUNT, {"most": len(rows) + 1}).scalar_one()
+    return Taken(events, waiting > len(rows))
 
 
 def of_unknown(
@@ -82,9 +109,14 @@ def _select(connection: Connection, *conditions: sa.ColumnElement[bool], limit: 
     return [_event(row) for row in connection.execute(statement.order_by(event.c.received_at, event.c.id).limit(limit))]
 
 
-def _event(row: Any) -> Event:
+def _event(row: Any, customer_id: str = "") -> Event:
     return Event(
-        id=row.id, name=row.name, customer_id=row.customer_id, data=row.data, at=row.at, received_at=row.received_at
+        id=row.id,
+        name=row.name,
+        customer_id=customer_id or row.customer_id,
+        data=row.data,
+        at=row.at,
+        received_at=row.received_at,
     )
 
 

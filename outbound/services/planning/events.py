@@ -4,7 +4,7 @@ Decisions, messages and the mark on the events are one transaction, so an event 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC
 
 from sqlalchemy.engine import Connection
@@ -21,9 +21,8 @@ from outbound.services.planning.enqueue import enqueue
 from outbound.services.planning.firing import rule_lock
 from outbound.services.planning.occurrence import Occurrence, Prospect, event_placeholders, template_of
 from outbound.services.planning.window import Pass
+from outbound.storage import event_runs, pending, runs
 from outbound.storage import events as event_log
-from outbound.storage import pending, runs
-from outbound.storage.customers import survivors
 from outbound.storage.people import load_people
 
 BATCH = 500
@@ -35,38 +34,40 @@ LOCK = "plan:events"
 
 def plan_events(work: Pass) -> None:
     """Show the pending events of customers in the store to the rules, until none is left."""
-    rules = compiled(work.active)
-    with work.database.read() as connection:
-        if not pending.any_pending(connection):
-            return
-    with work.database.write() as connection:
-        runs.lock(connection, LOCK)
-        work.events += pending.ignore_unheard(connection, rules.heard, now=work.now)
-    while _plan_batch(work) == BATCH:
-        pass
+    if not work.waiting:
+        return
+    first = True
+    while (handled := _plan_batch(work)) == BATCH:
+        if first:
+            # Many at once: what no rule listens to is not worth loading.
+            with work.database.write() as connection:
+                runs.lock(connection, LOCK)
+                work.events += pending.ignore_unheard(connection, compiled(work.active).heard, now=work.now)
+        first = False
+    work.waiting = handled < 0
 
 
 def _plan_batch(work: Pass) -> int:
-    """Handle one batch; answers how many events it held."""
+    """Handle one batch; answers how many events it held, or -1 when it held the last ones but others must wait on."""
+    rules = compiled(work.active)
     with work.database.write() as connection:
         runs.lock(connection, LOCK)
-        found = pending.of_known(connection, now=work.now, limit=BATCH)
-        if not found:
-            return 0
-        moved = survivors(connection, sorted({e.customer_id for e in found}))
-        events = [replace(e, customer_id=moved.get(e.customer_id, e.customer_id)) for e in found]
-        doors = [x for x in compiled(work.active).doorways.values() if any(e.name in x.events for e in events)]
+        found = pending.take(connection, now=work.now, limit=BATCH)
+        events = found.events
+        heard = [e for e in events if e.name in rules.listeners]
+        doors = [x for x in rules.doorways.values() if any(e.name in x.events for e in events)]
         if doors:
             enters.hold(connection, doors)
-        batch = _Batch(work, connection, events)
-        for event in events:
-            for listener in compiled(work.active).listeners.get(event.name, ()):
-                batch.show(event, listener)
-        batch.enqueue()
-        enters.settle_after(connection, work, ((e.customer_id, e.name) for e in events), events=True)
-        event_log.mark_handled(connection, pending.ids_of(found), now=work.now)
-        work.events += len(found)
-        return len(found)
+        if heard:
+            batch = _Batch(work, connection, heard)
+            for event in heard:
+                batch.show(event, rules.listeners[event.name])
+            batch.enqueue()
+        if doors:
+            enters.settle_after(connection, work, ((e.customer_id, e.name) for e in events), events=True)
+        event_log.mark_handled(connection, pending.ids_of(events), now=work.now)
+        work.events += len(events)
+        return -1 if found.others and len(events) < BATCH else len(events)
 
 
 @dataclass(slots=True)
@@ -89,66 +90,63 @@ class _Batch:
         self._days: dict[tuple[str, str], _Day] = {}
         self._last = events[-1].id
 
-    def show(self, event: Event, listener: Listener) -> None:
-        """Ask one rule about one event."""
+    def show(self, event: Event, listeners: Iterable[Listener]) -> None:
+        """Ask the rules about one event."""
         person = self._people.get(event.customer_id)
-        rule, policy = listener.rule, self._work.active.ruleset.policy
         if person is None:
             return
-        zone = resolve_zones(customer_source(person.customer), policy).at
-        if not live_at(self._work.active, rule, event.received_at, zone):
-            return
+        active, now = self._work.active, self._work.now
+        zone = resolve_zones(customer_source(person.customer), active.ruleset.policy).at
         facts = Facts(
             customer=customer_values(person.customer),
             event=event.data,
             history=self._history.get(event.customer_id, ()),
-            now=self._work.now,
-            today=local_day(self._work.now, zone),
+            now=now,
+            today=local_day(now, zone),
             zone=zone,
         )
-        if listener.condition(facts) is not True:
-            return
-        day = self._days.setdefault((rule.id, run_slot(event)), _Day(rule))
-        if listener.who(facts) is not True:
-            day.misses.append((event.customer_id, listener.first_miss(facts)))
-            return
-        occurrence = event_occurrence(self._work, rule, event, person)
-        day.prospects.append(Prospect(customer_id=event.customer_id, occurrence=occurrence))
+        slot = run_slot(event)
+        for listener in listeners:
+            rule = listener.rule
+            if not live_at(active, rule, event.received_at, zone) or listener.condition(facts) is not True:
+                continue
+            day = self._days.setdefault((rule.id, slot), _Day(rule))
+            if listener.who(facts) is True:
+                occurrence = event_occurrence(self._work, rule, event, person)
+                day.prospects.append(Prospect(customer_id=event.customer_id, occurrence=occurrence))
+            else:
+                day.misses.append((event.customer_id, listener.first_miss(facts)))
 
     def enqueue(self) -> None:
         """Decide and queue what matched, one run per rule and day, always in the same order of locks."""
+        if not self._days:
+            return
+        run_ids = open_event_runs(self._connection, self._work, {key: self._days[key].rule for key in self._days})
         for key in sorted(self._days):
-            slot, day = key[1], self._days[key]
-            run_id = open_event_run(self._connection, self._work, day.rule, slot)
-            counts = enqueue(
-                self._connection, self._work.active, day.rule, day.prospects, run_id=run_id, now=self._work.now
-            )
-            self._work.counts.add(counts)
-            if day.misses:
-                number, _ = runs.progress(self._connection, run_id, "events")
-                runs.record_range(
-                    self._connection,
-                    run_id=run_id,
-                    zone="events",
-                    number=number,
-                    upto=self._last,
-                    misses=day.misses,
-                    now=self._work.now,
+            day = self._days[key]
+            if day.prospects:
+                self._work.counts.add(
+                    enqueue(
+                        self._connection,
+                        self._work.active,
+                        day.rule,
+                        day.prospects,
+                        run_id=run_ids[key],
+                        now=self._work.now,
+                    )
                 )
+        misses = {run_ids[key]: day.misses for key, day in self._days.items() if day.misses}
+        event_runs.record_misses(self._connection, misses, upto=self._last, now=self._work.now)
 
 
-def open_event_run(connection: Connection, work: Pass, rule: Rule, slot: str) -> str:
-    """The run of an event rule for one UTC day, under the rule's lock."""
-    runs.lock(connection, rule_lock(rule))
-    return runs.open_run(
-        connection,
-        rule=rule.id,
-        slot=slot,
-        release=work.active.id,
-        rule_version=rule.version,
-        trigger="event",
-        now=work.now,
-    )
+def open_event_runs(
+    connection: Connection, work: Pass, rules: Mapping[event_runs.Key, Rule]
+) -> dict[event_runs.Key, str]:
+    """The runs of event rules by (rule, UTC day), under the locks of the rules."""
+    for _, rule in sorted({rule.id: rule for rule in rules.values()}.items()):
+        runs.lock(connection, rule_lock(rule))
+    wanted = {key: rule.version for key, rule in rules.items()}
+    return event_runs.open_runs(connection, wanted, release=work.active.id, now=work.now)
 
 
 def run_slot(event: Event) -> str:

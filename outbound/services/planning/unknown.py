@@ -12,7 +12,7 @@ from outbound.engine.timing.walls import add, local_day
 from outbound.engine.timing.zones import zone_named
 from outbound.services.planning.compiled import Listener, compiled, live_at
 from outbound.services.planning.enqueue import skip_all
-from outbound.services.planning.events import BATCH, LOCK, event_occurrence, open_event_run, run_slot
+from outbound.services.planning.events import BATCH, LOCK, event_occurrence, open_event_runs, run_slot
 from outbound.services.planning.newcomers import create_customer
 from outbound.services.planning.window import Pass
 from outbound.storage import events as event_log
@@ -31,7 +31,7 @@ def plan_newcomers(work: Pass) -> None:
         for name, listeners in compiled(work.active).listeners.items()
         if any(x.rule.unknown_customer is UnknownCustomerAction.CREATE for x in listeners)
     }
-    if not creating or work.keyring is None:
+    if not creating or work.keyring is None or not work.waiting:
         return
     after: tuple[datetime, str] | None = None
     while True:
@@ -47,6 +47,8 @@ def plan_newcomers(work: Pass) -> None:
 
 def plan_unknown(work: Pass) -> None:
     """Give up on events whose customer did not appear in time: one skip per rule that would have used them."""
+    if not work.waiting:
+        return
     with work.database.read() as connection:
         oldest = pending.oldest_unknown(connection)
     for name, received_at in sorted(oldest.items()):
@@ -78,8 +80,11 @@ def _plan_name(work: Pass, name: str, listeners: Sequence[Listener]) -> None:
                         )
                 if not waiting:
                     over.append(event.id)
-            for (_, slot), (rule, keys) in sorted(skips.items(), key=lambda item: item[0]):
-                run_id = open_event_run(connection, work, rule, slot)
+            run_ids = (
+                open_event_runs(connection, work, {key: rule for key, (rule, _) in skips.items()}) if skips else {}
+            )
+            for key, (rule, keys) in sorted(skips.items(), key=lambda item: item[0]):
+                run_id = run_ids[key]
                 counts = skip_all(connection, work.active, rule, keys, reason=_UNKNOWN, run_id=run_id, now=work.now)
                 work.counts.add(counts)
             event_log.mark_handled(connection, over, now=work.now)

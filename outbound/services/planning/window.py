@@ -12,7 +12,7 @@ from outbound.services.planning.buckets import Buckets
 from outbound.services.planning.compiled import compiled
 from outbound.services.planning.report import Counts, Missed, PlanReport
 from outbound.services.releases import Active
-from outbound.storage import runs
+from outbound.storage import pending, runs
 from outbound.storage.database import Database
 
 AHEAD = timedelta(minutes=30)
@@ -33,6 +33,7 @@ class Pass:
 
     ``after`` is where the last complete pass stood, so that slots missed while nobody planned are found; a
     release published since then reaches back to its activation. ``stale``: the note of that is worth writing.
+    ``waiting``: an event waits for the rules.
     """
 
     database: Database
@@ -41,6 +42,7 @@ class Pass:
     after: datetime
     until: datetime
     stale: bool = True
+    waiting: bool = True
     keyring: Keyring | None = None
     counts: Counts = field(default_factory=Counts)
     events: int = 0
@@ -106,6 +108,7 @@ def open_pass(database: Database, active: Active, *, now: datetime, keyring: Key
     """The pass for ``now``: from where the last one stood to half an hour ahead."""
     with database.read() as connection:
         fact = runs.read_fact(connection, _FACT)
+        waiting = pending.any_pending(connection)
     activated = active.activated_at or now
     stale = True
     if fact is None:
@@ -118,4 +121,13 @@ def open_pass(database: Database, active: Active, *, now: datetime, keyring: Key
             after = min(after, activated)
     # A moment before: what is due exactly then has been planned or belongs to this pass, and fires once anyway.
     after = max(min(after, now), now - _LONGEST_LOOK_BACK) - timedelta(seconds=1)
-    return Pass(database=database, active=active, now=now, after=after, until=now + AHEAD, stale=stale, keyring=keyring)
+    return Pass(
+        database=database,
+        active=active,
+        now=now,
+        after=after,
+        until=now + AHEAD,
+        stale=stale,
+        waiting=waiting,
+        keyring=keyring,
+    )
