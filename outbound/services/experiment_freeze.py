@@ -10,7 +10,7 @@ from outbound.domain.experiment import BUCKETS, GlobalHoldout
 from outbound.domain.release import Files, Ruleset
 from outbound.domain.rule import Rule
 from outbound.domain.source import Problem, Span
-from outbound.storage import experiments
+from outbound.storage import experiments, memberships, runs
 from outbound.storage.experiments import Frozen, Kind
 
 CODE = "experiment.frozen"
@@ -23,13 +23,16 @@ _NEXT = "give the experiment a new id"
 def frozen_problems(connection: Connection, ruleset: Ruleset, files: Files) -> tuple[Problem, ...]:
     """The experiments and the holdout of ``ruleset`` that are not what they were at their first exposure.
 
-    Drafts are left out: they expose nobody.
+    Drafts are left out: they expose nobody. Until the transaction ends nobody is exposed for the first time.
     """
     rules = {rule.experiment.id: rule for rule in ruleset.rules.values() if rule.experiment and not rule.draft}
     holdout = ruleset.policy.holdout
     ids = [*rules, *([holdout.id] if holdout else [])]
     if not ids:
         return ()
+    # In this order: planning what people enter holds the first when it comes to expose them.
+    runs.lock(connection, memberships.LOCK)
+    experiments.lock(connection)
     problems: list[Problem] = []
     for frozen in experiments.load(connection, ids).values():
         if holdout is not None and frozen.id == holdout.id:

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from outbound.domain.errors import OutboundError
 from outbound.domain.experiment import Experiment, GlobalHoldout
+from outbound.storage import releases, runs
 from outbound.storage.bulk import insert_ignore, instant_writer, json_text
 from outbound.storage.sets import among
 from outbound.storage.tables import experiment as table
@@ -55,17 +56,31 @@ def definition_of(what: Experiment | GlobalHoldout) -> dict[str, Any]:
     }
 
 
-def expose(connection: Connection, what: Experiment | GlobalHoldout, *, rule: str = "", now: datetime) -> None:
+def lock(connection: Connection) -> None:
+    """One first exposure or one publication at a time, until this transaction ends: what is published stands."""
+    runs.lock(connection, "experiments")
+
+
+def expose(
+    connection: Connection, what: Experiment | GlobalHoldout, *, rule: str = "", release: str, now: datetime
+) -> None:
     """Freeze ``what``, whose decisions this transaction stores; afterwards a look by its key, and nothing more.
 
-    ``rule`` is the experiment's, "" for the global holdout. A larger coverage or share than ever is noted. Raises
-    OutboundError ``experiment.frozen`` when it is frozen otherwise: two releases may have run beside each other for a
-    moment, and nobody may be moved to another group by that.
+    ``rule`` is the experiment's, "" for the global holdout; ``release`` is what the decisions rest on. A larger
+    coverage or share than ever is noted. Raises OutboundError ``experiment.release`` when another release was published
+    meanwhile, which may have it otherwise, and ``experiment.frozen`` when it is frozen otherwise: nobody may be moved
+    to another group by two releases that ran beside each other.
     """
     kind = Kind.GLOBAL if isinstance(what, GlobalHoldout) else Kind.RULE
     asked = definition_of(what)
     row = _row(connection, what.id)
     if row is None:
+        lock(connection)
+        newest = releases.newest(connection)
+        if newest is not None and newest[1] != release:
+            raise OutboundError(
+                "experiment.release", f"{what.id} was published anew while this was planned", "plan it again"
+            )
         values = (what.id, kind.value, rule, json_text(asked), instant_writer(connection)(now))
         if insert_ignore(connection, table, _COLUMNS, [values]):
             return

@@ -27,7 +27,9 @@ def expose(
     database: Database, what: Experiment | GlobalHoldout, *, rule: str = "winback", now: datetime = NOW
 ) -> experiments.Frozen:
     with database.write() as connection:
-        experiments.expose(connection, what, rule="" if isinstance(what, GlobalHoldout) else rule, now=now)
+        experiments.expose(
+            connection, what, rule="" if isinstance(what, GlobalHoldout) else rule, release="r1", now=now
+        )
     with database.read() as connection:
         return experiments.load(connection, [what.id])[what.id]
 
@@ -86,7 +88,7 @@ def test_other_groups_under_the_same_id_are_refused(database: Database, other: E
 def test_an_exposure_that_is_rolled_back_freezes_nothing(database: Database) -> None:
     """The row belongs to the transaction of the decisions."""
     with pytest.raises(RuntimeError), database.write() as connection:
-        experiments.expose(connection, WINBACK, rule="winback", now=NOW)
+        experiments.expose(connection, WINBACK, rule="winback", release="r1", now=NOW)
         raise RuntimeError
     with database.read() as connection:
         assert experiments.load(connection) == {}

@@ -85,7 +85,7 @@ def _print(report: "Report") -> None:
         typer.echo(f"  share     {percent(summary.holdout)} of all customers get no marketing")
     typer.echo("")
     with_goal = any(group.conversions is not None for group in report.groups)
-    headers = ("group", "people", "sent", "waiting", "not sent")
+    headers: tuple[str, ...] = ("group", "people", "sent", "waiting", "not sent")
     rows: list[tuple[object, ...]] = [_cells(group) for group in report.groups]
     if with_goal:
         headers += ("goal", "rate", "95 % interval")

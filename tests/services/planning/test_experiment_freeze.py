@@ -1,8 +1,11 @@
 """Publishing what would move people of a running experiment is refused, at its place and with the way out."""
 
+import threading
+
 import pytest
 from planning_kit import POLICY, publish, rule_files, utc
 
+from outbound.domain.errors import OutboundError
 from outbound.domain.release import Files
 from outbound.domain.source import Problem
 from outbound.services import releases
@@ -39,14 +42,15 @@ def files(rule: str = WINBACK, holdout: str = HOLDOUT) -> Files:
 
 def begin(database: Database, *, exposed: bool = True) -> None:
     """Publish the experiment, and expose the first people to it and to the global holdout."""
-    ruleset = publish(database, files(), NOW).ruleset
+    active = publish(database, files(), NOW)
+    ruleset = active.ruleset
     experiment, holdout = ruleset.rules["winback"].experiment, ruleset.policy.holdout
     assert experiment is not None
     assert holdout is not None
     if exposed:
         with database.write() as connection:
-            experiments.expose(connection, experiment, rule="winback", now=NOW)
-            experiments.expose(connection, holdout, now=NOW)
+            experiments.expose(connection, experiment, rule="winback", release=active.id, now=NOW)
+            experiments.expose(connection, holdout, release=active.id, now=NOW)
 
 
 def refusals(database: Database, changed: Files) -> list[Problem]:
@@ -140,3 +144,33 @@ def test_an_id_cannot_go_from_an_experiment_to_the_holdout_or_back(database: Dat
     taken = HOLDOUT.replace("global-2026", "winback-2026-q4")
     [problem] = refusals(database, files(WINBACK.replace("winback-2026-q4", "new"), holdout=taken))
     assert problem.message == "winback-2026-q4 was the id of the experiment of rule winback"
+
+
+def test_who_plans_by_an_older_release_exposes_nobody_for_the_first_time(database: Database) -> None:
+    """A release that was published meanwhile may have other groups: planning must begin again with it."""
+    old = publish(database, files(), NOW)
+    experiment = old.ruleset.rules["winback"].experiment
+    assert experiment is not None
+    publish(database, files(WINBACK.replace("holdout: 10%", "holdout: 20%")), LATER)
+    with pytest.raises(OutboundError, match="published anew"), database.write() as connection:
+        experiments.expose(connection, experiment, rule="winback", release=old.id, now=LATER)
+    with database.read() as connection:
+        assert experiments.load(connection) == {}
+
+
+def test_a_first_exposure_and_a_publication_wait_for_each_other(database: Database) -> None:
+    """Of a first exposure that is not committed yet the publication would know nothing, and let the groups change."""
+    active = publish(database, files(), NOW)
+    experiment = active.ruleset.rules["winback"].experiment
+    assert experiment is not None
+    answers: list[list[Problem]] = []
+    changed = files(WINBACK.replace("holdout: 10%", "holdout: 20%"))
+    publication = threading.Thread(target=lambda: answers.append(refusals(database, changed)))
+    with database.write() as connection:
+        experiments.expose(connection, experiment, rule="winback", release=active.id, now=NOW)
+        publication.start()
+        publication.join(0.5)
+        assert publication.is_alive()
+    publication.join(30)
+    [[problem]] = answers
+    assert "its holdout cannot change" in problem.message

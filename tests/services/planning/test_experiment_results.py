@@ -69,7 +69,7 @@ def store(database: Database, active: Active, verdicts: list[Verdict], *, at: An
     with database.write() as connection:
         version = active.ruleset.rules[rule].version
         decisions.insert(connection, verdicts, rule=rule, rule_version=version, release=active.id, run_id="r1", now=at)
-        experiments.expose(connection, experiment, rule="winback", now=at)
+        experiments.expose(connection, experiment, rule="winback", release=active.id, now=at)
 
 
 def message(database: Database, who: str, variant: str, state: str, reason: str = "") -> None:
