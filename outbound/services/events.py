@@ -7,17 +7,15 @@ from outbound.domain.condition import ValueType
 from outbound.domain.customer import Event, Scalar
 from outbound.domain.errors import OutboundError
 from outbound.domain.ids import new_id
-from outbound.domain.rule import Field
-from outbound.services.releases import Active
-from outbound.services.retyped import fits
-from outbound.services.sends import converted
+from outbound.domain.rule import Field, Schema
+from outbound.services.retyped import converted, fits
 from outbound.storage import events as event_log
 from outbound.storage.database import Database
 
 
 def record_event(
     database: Database,
-    active: Active,
+    schema: Schema,
     *,
     name: str,
     customer_id: str,
@@ -37,7 +35,7 @@ def record_event(
         id=f"{name}/{event_id}" if event_id else new_id(now),
         name=name,
         customer_id=customer_id,
-        data=check_event(active, name=name, data=data),
+        data=check_event(schema, name=name, data=data),
         at=at or now,
         received_at=now,
     )
@@ -49,11 +47,11 @@ def record_event(
     return event, fresh == 1
 
 
-def check_event(active: Active, *, name: str, data: Mapping[str, Scalar]) -> dict[str, Scalar]:
+def check_event(schema: Schema, *, name: str, data: Mapping[str, Scalar]) -> dict[str, Scalar]:
     """The fields of an event as the schema declares them. Raises OutboundError ``event.name`` or ``event.data``."""
-    declared = active.ruleset.schema.events.get(name)
+    declared = schema.events.get(name)
     if declared is None:
-        known = ", ".join(sorted(active.ruleset.schema.events)) or "none"
+        known = ", ".join(sorted(schema.events)) or "none"
         raise OutboundError("event.name", f"{name!r} is not an event of rules/schema.yaml", f"declared are: {known}")
     return typed_fields(name, declared, data)
 

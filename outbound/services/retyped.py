@@ -1,11 +1,12 @@
-"""Whether values already stored are of the type an attribute is about to have."""
+"""Values and types: whether what is stored fits a type, and what a text spells as one."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, assert_never
 
 from outbound.domain.condition import ValueType
+from outbound.domain.customer import Scalar
 from outbound.domain.rule import Field
 
 
@@ -51,3 +52,39 @@ def _is_date(text: str) -> bool:
         return date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
+
+
+def converted(value: Scalar, kind: ValueType) -> Scalar:
+    """``value`` as ``kind``, or None when it is no such thing. Text may spell a number, a date, true or false."""
+    match kind:
+        case ValueType.STRING | ValueType.ENUM:
+            return value if isinstance(value, str) else None
+        case ValueType.NUMBER:
+            return _number(value)
+        case ValueType.BOOL:
+            return value if isinstance(value, bool) else {"true": True, "false": False}.get(str(value).lower())
+        case ValueType.DATE:
+            return _date(value)
+        case _:
+            assert_never(kind)
+
+
+def _number(value: Scalar) -> Scalar:
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int | float):
+        return value
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    if number != number or number in (float("inf"), float("-inf")):  # noqa: PLR0124 - that is how NaN is told
+        return None
+    return int(number) if number.is_integer() else number
+
+
+def _date(value: Scalar) -> Scalar:
+    try:
+        return date.fromisoformat(str(value)).isoformat()
+    except ValueError:
+        return None

@@ -4,14 +4,12 @@ import csv
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import assert_never
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.engine import Connection
 
-from outbound.domain.condition import ValueType
 from outbound.domain.customer import Scalar
 from outbound.domain.errors import OutboundError
 from outbound.domain.limits import Counted
@@ -26,6 +24,7 @@ from outbound.services.planning.firing import rule_lock
 from outbound.services.planning.occurrence import Occurrence, Prospect, template_of, text_of
 from outbound.services.planning.report import Counts
 from outbound.services.releases import Active
+from outbound.services.retyped import converted
 from outbound.storage import audience, run_limits, runs
 from outbound.storage.conditions import clause_sql
 from outbound.storage.customers import survivors
@@ -195,42 +194,6 @@ def typed_arguments(rule: Rule, given: Mapping[str, Scalar]) -> dict[str, Scalar
     return values
 
 
-def converted(value: Scalar, kind: ValueType) -> Scalar:
-    """``value`` as ``kind``, or None when it is no such thing. Text may spell a number, a date, true or false."""
-    match kind:
-        case ValueType.STRING | ValueType.ENUM:
-            return value if isinstance(value, str) else None
-        case ValueType.NUMBER:
-            return _number(value)
-        case ValueType.BOOL:
-            return value if isinstance(value, bool) else {"true": True, "false": False}.get(str(value).lower())
-        case ValueType.DATE:
-            return _date(value)
-        case _:
-            assert_never(kind)
-
-
-def _number(value: Scalar) -> Scalar:
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, int | float):
-        return value
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    if number != number or number in (float("inf"), float("-inf")):  # noqa: PLR0124 - that is how NaN is told
-        return None
-    return int(number) if number.is_integer() else number
-
-
-def _date(value: Scalar) -> Scalar:
-    try:
-        return date.fromisoformat(str(value)).isoformat()
-    except ValueError:
-        return None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Call:
     """One call, applied to a range of recipients at a time."""
@@ -256,6 +219,7 @@ class _Call:
         counts = enqueue(
             connection, self.active, self.rule, matched, run_id=run_id, now=self.now, limited=report.limited
         )
+        misses += [(customer, runs.NOT_COVERED) for customer in counts.outside]
         if misses:
             number, _ = runs.progress(connection, run_id, "send")
             runs.record_range(

@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,6 +45,13 @@ def unpack(content: bytes) -> Files:
     """The files of an archive made by ``pack``."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
+
+
+def unpack_some(content: bytes, names: Iterable[str]) -> Files:
+    """Those of ``names`` that an archive made by ``pack`` holds."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        held = set(archive.namelist())
+        return {name: archive.read(name) for name in names if name in held}
 
 
 def store(connection: Connection, content: bytes, *, versions: Mapping[str, str], by: str, now: datetime) -> str:

@@ -26,20 +26,21 @@ def register(app: typer.Typer) -> None:
         from outbound.interfaces.cli.arguments import pairs
         from outbound.interfaces.cli.context import open_context, parse_instant
         from outbound.interfaces.cli.output import print_json
+        from outbound.services import declared
         from outbound.services.events import check_event, record_event
         from outbound.storage.people import load_people
 
         data = pairs(values)
         at = parse_instant(happened) if happened else None
         with open_context() as context:
-            active, now = context.active(), context.now()
+            schema, now = declared.running(context.database).schema, context.now()
             with context.database.read() as connection:
                 known = bool(load_people(connection, [customer]))
-            typed = check_event(active, name=name, data=data)
+            typed = check_event(schema, name=name, data=data)
             if not dry_run:
                 recorded, new = record_event(
                     context.database,
-                    active,
+                    schema,
                     name=name,
                     customer_id=customer,
                     data=data,

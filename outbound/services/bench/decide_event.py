@@ -134,7 +134,7 @@ def decide_events(database: Database, active: Active, *, people: int, events: in
         begun = time.perf_counter()
         record_event(
             database,
-            active,
+            active.ruleset.schema,
             name="order.placed",
             customer_id=f"c-{number * 7919 % people:07}",
             data={"order_id": f"n-{number}", "total": 30},

@@ -13,13 +13,13 @@ from outbound.engine.rulefiles.findings import Findings
 from outbound.engine.rulefiles.policy_file import read_policy
 from outbound.engine.rulefiles.schema_file import read_schema
 from outbound.engine.rulefiles.yaml_source import read_documents
+from outbound.services import declared
 from outbound.services.imports.customers import DEFAULTS, Options, import_customers
 from outbound.services.imports.events import import_events
 from outbound.services.imports.mapping import CustomerMapping
 from outbound.services.imports.mapping_check import check_mapping
 from outbound.services.imports.mapping_reader import read_mapping, with_source_lines
 from outbound.services.imports.report import ImportReport
-from outbound.services.releases import active
 from outbound.storage.database import Database
 
 
@@ -36,9 +36,9 @@ def vocabulary(database: Database, rules_dir: Path) -> Vocabulary:
 
     Raises OutboundError ``import.schema`` where neither says anything readable.
     """
-    release = active(database)
-    if release is not None:
-        return Vocabulary(schema=release.ruleset.schema, topics=frozenset(release.ruleset.policy.topics))
+    running = declared.newest(database)
+    if running is not None:
+        return Vocabulary(schema=running.schema, topics=running.topics)
     findings = Findings()
     schema = policy = None
     path = rules_dir / "schema.yaml"

@@ -25,7 +25,13 @@ def test_text_becomes_what_the_schema_declares_and_the_same_id_is_the_same_event
     data = {"order_id": "A1", "total": "20.50"}
     for fresh in (True, False):
         _, new = record_event(
-            database, active, name="order.placed", customer_id="ada", data=data, event_id="shop-1", now=NOW
+            database,
+            active.ruleset.schema,
+            name="order.placed",
+            customer_id="ada",
+            data=data,
+            event_id="shop-1",
+            now=NOW,
         )
         assert new is fresh
     [row] = rows(database, tables.event)
@@ -48,6 +54,6 @@ def test_what_the_schema_does_not_know_is_refused(
     database: Database, active: Active, name: str, data: dict[str, Any], code: str
 ) -> None:
     with pytest.raises(OutboundError) as refused:
-        record_event(database, active, name=name, customer_id="ada", data=data, now=NOW)
+        record_event(database, active.ruleset.schema, name=name, customer_id="ada", data=data, now=NOW)
     assert refused.value.code == code
     assert rows(database, tables.event) == []
