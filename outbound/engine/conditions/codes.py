@@ -17,3 +17,4 @@ class Code(StrEnum):
     NEEDS_JOURNEY = "needs-journey"
     MAY_BE_MISSING = "may-be-missing"
     CONSTANT_PART = "constant-part"
+    UNREACHABLE_PART = "unreachable-part"

@@ -13,6 +13,7 @@ from outbound.domain.condition import (
     Happened,
     Has,
     In,
+    InSegment,
     Literal,
     Lower,
     Not,
@@ -23,8 +24,9 @@ from outbound.domain.condition import (
 )
 from outbound.domain.lowercase import lower
 from outbound.domain.source import Span
+from outbound.engine.conditions.clashes import clash, covered, one_holds
 from outbound.engine.conditions.codes import Code
-from outbound.engine.conditions.contradictions import contradiction, tautology
+from outbound.engine.conditions.contradictions import tautology
 from outbound.engine.conditions.reading import Reading
 from outbound.engine.conditions.scope import Scope
 from outbound.engine.conditions.text import condition_text, literal_text, value_text
@@ -59,15 +61,21 @@ def warn_constant(condition: Condition, reading: Reading, scope: Scope) -> None:
 
 def _warn_junction(condition: And | Or, reading: Reading, scope: Scope) -> None:
     if isinstance(condition, And):
-        subject = contradiction(condition.parts, scope)
-        message = f"no value of {subject} passes all of these tests, so this is never true"
-        hint = "did you mean or?"
-    else:
-        subject = tautology(condition.parts, scope)
-        message = f"every value of {subject} passes one of these tests, so this is true whenever it is known"
-        hint = "did you mean and?"
+        reason = clash(condition.parts, scope)
+        if reason and not any(isinstance(p, InSegment) and clash([p], scope) for p in condition.parts):
+            _say(reading, condition.span, f"{reason}, so this is never true", "did you mean or?")
+        return
+    subject = tautology(condition.parts, scope)
+    either = one_holds(condition.parts)
+    known = "so this is true whenever it is known"
     if subject:
-        _say(reading, condition.span, message, hint)
+        message = f"every value of {subject} passes one of these tests, {known}"
+        _say(reading, condition.span, message, "did you mean and?")
+    elif either:
+        _say(reading, condition.span, f"{either}, {known}", "did you mean and?")
+    for part, wider in covered(condition.parts):
+        message = f"{condition_text(part)} adds nothing: it is true only where {condition_text(wider)} is"
+        reading.warn(part.span, Code.UNREACHABLE_PART, message, "remove it, or did you mean and?")
 
 
 def _warn_test(condition: Condition, reading: Reading, scope: Scope) -> None:

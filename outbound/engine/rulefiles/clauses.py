@@ -1,10 +1,11 @@
 """Conditions inside rule files: one text or a list of texts, each compiled by ``engine.conditions``."""
 
 import re
+from bisect import bisect_left
 from dataclasses import replace
 
 from outbound.domain.condition import Clause
-from outbound.engine.conditions import Scope, compile_clause
+from outbound.engine.conditions import Scope, clash, compile_clause
 from outbound.engine.rulefiles.codes import Code
 from outbound.engine.rulefiles.findings import Findings
 from outbound.engine.rulefiles.nodes import ListNode, MapNode, Node, ScalarNode
@@ -33,8 +34,33 @@ def read_clauses(node: Node | None, findings: Findings, scope: Scope | None) -> 
     if isinstance(node, ListNode) and not node.items:
         message = f"'{node.name}' is an empty list"
         findings.error(Code.EMPTY_VALUE, node.span, message, "write a condition, or remove the key")
-    clauses = (_clause(item, findings, scope) for item in condition_nodes(node))
-    return tuple(clause for clause in clauses if clause is not None)
+    nodes = condition_nodes(node)
+    read = [(item, clause) for item in nodes if (clause := _clause(item, findings, scope)) is not None]
+    if scope is not None:
+        _together(read, scope, findings)
+    return tuple(clause for _, clause in read)
+
+
+def _together(read: list[tuple[Node, Clause]], scope: Scope, findings: Findings) -> None:
+    """Warn about a line that can never be true beside the lines above it: the list then finds nobody.
+
+    A line that is never true by itself has been reported, and is left aside.
+    """
+    lines = [(node, clause) for node, clause in read if not clash([clause.condition], scope)]
+    tests = [clause.condition for _, clause in lines]
+    if not clash(tests, scope):
+        return
+    fewest = bisect_left(range(len(tests)), 1, key=lambda index: bool(clash(tests[: index + 1], scope)))
+    node, clause = lines[min(fewest, len(lines) - 1)]
+    for _, earlier in lines[:fewest]:
+        why = clash([earlier.condition, clause.condition], scope)
+        if why:
+            message = f"{why}, so this is never true together with: {earlier.text}"
+            break
+    else:
+        message = f"{clash(tests, scope)}, so this is never true together with the lines above"
+    span = node.place(0, len(clause.text)) if isinstance(node, ScalarNode) else node.span
+    findings.warning(Code.NOBODY, span, message, "a list means all of: did you mean or?")
 
 
 def _clause(node: Node, findings: Findings, scope: Scope | None) -> Clause | None:

@@ -75,5 +75,7 @@ class Code(StrEnum):
     ONCE_OPTIONAL = "once-optional"
     ONCE_REPEATS = "once-repeats"
     LOOP = "loop"
+    NOBODY = "nobody"
+    SAME_DAY = "same-day"
     UNIT_OPTIONAL = "unit-optional"
     ALWAYS_QUIET = "always-quiet"

@@ -216,11 +216,12 @@ def check_recurrence(written: WrittenRule, start: date | None, findings: Finding
         )
         return
     shortest = min(_MONTH_LENGTHS[month] for month in rule.numbers("BYMONTH") or _MONTH_LENGTHS)
-    late = [number for number in rule.numbers("BYMONTHDAY") if number > shortest]
-    if late:
-        message = f"a month without a day {late[0]} is left out"
-        findings.warning(Code.SHORT_MONTHS, written.monthdays, message, "write BYMONTHDAY=-1 for the last day")
     names_day = bool(rule.days) or any(part.startswith("BY") for part, _ in rule.parts)
+    of_start = (start.day,) if start and rule.frequency == "MONTHLY" and not names_day else ()
+    late = [number for number in (*rule.numbers("BYMONTHDAY"), *of_start) if abs(number) > shortest]
+    if late:
+        message = f"a month without {abs(late[0])} days is left out"
+        findings.warning(Code.SHORT_MONTHS, written.monthdays, message, "write BYMONTHDAY=-1 for the last day")
     if start is None and not names_day and rule.frequency in _FIRST_DAYS:
         day, hint = _FIRST_DAYS[rule.frequency]
         findings.warning(Code.NO_DAY, written.span, f"no day is named, so it fires on {day}", hint)

@@ -22,6 +22,7 @@ from outbound.engine.rulefiles.rule_keys import (
     read_limits,
     read_unknown_customer,
 )
+from outbound.engine.rulefiles.same_days import warn_same_days
 from outbound.engine.rulefiles.send_action import read_send
 from outbound.engine.rulefiles.shapes import boolean, name, scalar, text
 from outbound.engine.rulefiles.triggers import TRIGGERS, read_trigger
@@ -98,6 +99,8 @@ def read_rule(document: Node, findings: Findings, world: World) -> ReadRule | No
     expires = record.optional("expires", duration("m", "h", "d", "w", "mo"))
     unknown, hold = read_unknown_customer(record, findings, world, trigger)
     catch_up = record.optional("catch_up", duration("m", "h", "d", "w"))
+    if when is not None and read is not None:
+        warn_same_days(when, read, findings, world, catch_up=catch_up, late=record.value_span("catch_up"))
     limits = read_limits(record, findings, world)
     goes_with_trigger(record, findings, trigger)
     active_from, active_until = read_active(record, findings, world)

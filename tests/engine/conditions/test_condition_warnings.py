@@ -71,6 +71,7 @@ def test_one_attribute_warns_once() -> None:
     assert len(problems_of("customer.plan != 'free' and customer.plan != 'pro' and not customer.is_adult")) == 3
 
 
+EXCLUDE = " exclude each other, so this is never true"
 CONSTANT = [
     ("true", "true", "true is always true", "remove it"),
     ("customer.is_adult or false", "false", "false is never true", "remove it"),
@@ -150,6 +151,31 @@ CONSTANT = [
         "did you mean or?",
     ),
     (
+        "happened(order.placed, within 13w) and not happened(order.placed, within 52w)",
+        "happened(order.placed, within 13w) and not happened(order.placed, within 52w)",
+        "happened(order.placed, within 13w) and not happened(order.placed, within 52w)" + EXCLUDE,
+        "did you mean or?",
+    ),
+    (
+        "count(order.placed, where event.total > 3, within 3d) >= 2 and not happened(order.placed, within 1w)",
+        "count(order.placed, where event.total > 3, within 3d) >= 2 and not happened(order.placed, within 1w)",
+        "count(order.placed, where event.total > 3, within 3d) >= 2 and not happened(order.placed, within 1w)"
+        + EXCLUDE,
+        "did you mean or?",
+    ),
+    (
+        "not has(customer.plan) and customer.plan == 'free'",
+        "not has(customer.plan) and customer.plan == 'free'",
+        "customer.plan == 'free' and not has(customer.plan)" + EXCLUDE,
+        "did you mean or?",
+    ),
+    (
+        "happened(order.placed) or not happened(order.placed)",
+        "happened(order.placed) or not happened(order.placed)",
+        "one of happened(order.placed) and not happened(order.placed) holds, so this is true whenever it is known",
+        "did you mean and?",
+    ),
+    (
         "happened(order.placed, where 1 == 2)",
         "1 == 2",
         "1 == 2 compares two constants and is never true",
@@ -167,9 +193,43 @@ def test_constant_parts_warn(text: str, piece: str, message: str, suggestion: st
     assert found == ("constant-part", Severity.WARNING, piece, message, suggestion)
 
 
+UNREACHABLE = [
+    ("customer.country in ['DE', 'AT'] or customer.country == 'DE'", "customer.country == 'DE'"),
+    (
+        "customer.is_adult and customer.plan == 'pro' or customer.is_adult",
+        "customer.is_adult and customer.plan == 'pro'",
+    ),
+    ("has(customer.plan) or customer.plan == 'pro'", "customer.plan == 'pro'"),
+    ("happened(order.placed, within 3d) or happened(order.placed, within 1w)", "happened(order.placed, within 3d)"),
+    ("count(order.placed, within 1w) > 4 or happened(order.placed)", "count(order.placed, within 1w) > 4"),
+    ("happened(order.placed, within 4w) or happened(order.placed, within 1mo)", "happened(order.placed, within 4w)"),
+    ("segment.adults or segment.adults and has(customer.plan)", "segment.adults and has(customer.plan)"),
+]
+
+
+@pytest.mark.parametrize(("text", "piece"), UNREACHABLE)
+def test_an_alternative_that_another_covers_warns(text: str, piece: str) -> None:
+    (problem,) = problems_of(text)
+    assert (problem.code, problem.severity) == ("unreachable-part", Severity.WARNING)
+    assert marked(text, problem) == piece
+    assert problem.message.startswith(f"{piece} adds nothing: it is true only where ")
+
+
+def test_of_two_equal_alternatives_the_second_is_named() -> None:
+    (problem,) = problems_of("customer.is_adult or customer.is_adult")
+    assert problem.span.column == START.column + len("customer.is_adult or ")
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "happened(order.placed, within 24h) or happened(order.placed, within 1d)",  # a day may have 23 hours
+        "happened(order.placed, within 52w) and not happened(order.placed, within 13w)",
+        "happened(order.placed) and not happened(order.placed, where event.total > 3)",
+        "happened(order.placed, within 30d) or happened(order.placed, within 1mo)",
+        "not has(customer.plan) or customer.plan == 'free'",
+        "customer.country == 'DE' or customer.country in ['CH', 'AT']",
+        "count(order.placed) >= 0.5 or customer.is_adult",
         "customer.score >= 5 and customer.score <= 5",
         "customer.score > 7 or customer.score < 7",
         "customer.country == 'DE' or customer.country == 'AT'",

@@ -248,7 +248,7 @@ def test_a_template_folder_may_use_language_variants_only() -> None:
 @pytest.mark.parametrize(
     "schedule",
     [
-        "FREQ=DAILY",
+        "FREQ=DAILY;BYDAY=MO,TU,WE,TH,FR",
         "FREQ=WEEKLY;BYDAY=WE",
         "freq=weekly;byday=we",
         "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1",
