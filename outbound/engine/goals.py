@@ -30,7 +30,8 @@ class Goal:
         self._windows: dict[str, tuple[str, Duration | None]] = {}
         turned = [replace(clause, condition=self._turned(clause.condition)) for clause in clauses]
         self._test = evaluate(turned)
-        self._timeless = any(_has_other_parts(clause.condition) for clause in clauses)
+        self.reads_customer = any(_reads_attributes(clause.condition) for clause in clauses)
+        """Whether it asks for more than what happened: an attribute may change at any time."""
 
     @property
     def events(self) -> frozenset[str]:
@@ -58,7 +59,7 @@ class Goal:
 
     def open(self, exposed_at: datetime, *, now: datetime, zone: ZoneInfo) -> bool:
         """Whether what happens after ``now`` may still change the answer."""
-        if self._timeless or any(within is None for _, within in self._windows.values()):
+        if self.reads_customer or any(within is None for _, within in self._windows.values()):
             return True
         return any(
             window_start(exposed_at, _forward(within), zone) > now
@@ -87,8 +88,7 @@ def _mapped(node: Any, mark: Any) -> Any:
     return replace(node, **{f.name: _mapped(getattr(node, f.name), mark) for f in fields(node)})
 
 
-def _has_other_parts(condition: Condition) -> bool:
-    """Whether it asks for more than what happened: an attribute may change at any time."""
+def _reads_attributes(condition: Condition) -> bool:
     return any(isinstance(part, Path) for part in _parts(condition))
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from math import inf, sqrt
 from zoneinfo import ZoneInfo
@@ -20,7 +20,7 @@ from outbound.engine.goals import Goal
 from outbound.engine.timing.zones import customer_source, resolve_zones
 from outbound.services import releases
 from outbound.services.releases import Active
-from outbound.storage import events
+from outbound.storage import audience, events
 from outbound.storage import experiment_results as results
 from outbound.storage import experiments as store
 from outbound.storage.database import Database
@@ -183,19 +183,7 @@ def _ended(summary: Summary, last: Active) -> Summary:
     if rule is None or rule.experiment is None:
         return summary
     goal = tuple(clause.text for clause in rule.experiment.goal)
-    return Summary(
-        id=summary.id,
-        kind=summary.kind,
-        rule=summary.rule,
-        running=False,
-        frozen_since=summary.frozen_since,
-        coverage=summary.coverage,
-        holdout=summary.holdout,
-        unit=summary.unit,
-        variants=summary.variants,
-        stop=rule.experiment.stop,
-        goal=goal,
-    )
+    return replace(summary, stop=rule.experiment.stop, goal=goal)
 
 
 @dataclass(slots=True)
@@ -236,18 +224,20 @@ def _judge(
     def judge(page: Sequence[results.Exposure], counts: Mapping[str, _Counts]) -> None:
         """Add those of a page who reached the goal, and those who still can."""
         ids = [exposure.customer_id for exposure in page]
-        people = load_people(connection, ids)
-        since = min(exposure.at for exposure in page)
-        history = events.history(connection, ids, goal.events, since=since)
+        sources = audience.sources_of(connection, ids)
+        # Whose zone is not on record has it from the phone number; everybody else is read only where the goal asks.
+        people = load_people(connection, ids if goal.reads_customer else [i for i in ids if not sources.get(i)])
+        history = events.history(connection, ids, goal.events, since=min(exposure.at for exposure in page))
         for exposure in page:
             person = people.get(exposure.customer_id)
-            if person is None:
+            if person is None and exposure.customer_id not in sources:
                 continue
-            customer = person.customer
-            zone: ZoneInfo = resolve_zones(customer_source(customer), policy).at
-            past = history.get(customer.id, ())
+            source = customer_source(person.customer) if person else sources[exposure.customer_id]
+            zone: ZoneInfo = resolve_zones(source, policy).at
+            values = customer_values(person.customer) if person else {}
+            past = history.get(exposure.customer_id, ())
             group = counts[exposure.variant]
-            if goal.reached(customer_values(customer), past, exposed_at=exposure.at, now=now, zone=zone):
+            if goal.reached(values, past, exposed_at=exposure.at, now=now, zone=zone):
                 group.conversions += 1
             elif goal.open(exposure.at, now=now, zone=zone):
                 group.open += 1

@@ -10,6 +10,9 @@ until what it decided is written: the other waits, or the gate waits and reads w
 for the gate itself (``outbox_claims.lock_claimed``), a word of the person (``consents.record``), a block
 (``suppressions.add``), an import (``merge_customers.merge``) and two records made one (``customer_merge``).
 On SQLite a writer is alone anyway.
+
+The first exposure of an experiment takes one more advisory lock (``experiments.lock``) late, after its messages:
+whoever else takes it, a publication, has no row that planning waits for.
 """
 
 from collections.abc import Collection

@@ -7,6 +7,8 @@ import typer
 if TYPE_CHECKING:
     from outbound.services.experiments import Group, Report, Summary
 
+_ON_PURPOSE = "held_out"
+"""The group says it already."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -92,7 +94,7 @@ def _print(report: "Report") -> None:
         rows = [(*row, *_goal_cells(group)) for row, group in zip(rows, report.groups, strict=True)]
     print_rows(headers, rows)
     for group in report.groups:
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in group.not_sent.items())
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in group.not_sent.items() if reason != _ON_PURPOSE)
         if reasons:
             typer.echo(f"not sent, {group.name}: {reasons}")
     if with_goal:
