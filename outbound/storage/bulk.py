@@ -52,5 +52,45 @@ def insert_ignore(
     return connection.exec_driver_sql(statement, parameters).rowcount
 
 
+COPY_FROM = 50
+"""Rows from which PostgreSQL's COPY, with the savepoint it needs, is cheaper than INSERT."""
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def copies(connection: Connection, count: int) -> bool:
+    """Whether ``count`` rows should go through ``copy_lines``."""
+    return count >= COPY_FROM and connection.dialect.name == "postgresql"
+
+
+def copy_text(value: object) -> str:
+    """One value as COPY reads it: text, numbers, instants (with their offset) and None."""
+    if isinstance(value, str):
+        return value if value.isprintable() and "\\" not in value else value.translate(_ESCAPES)
+    if value is None:
+        return "\\N"
+    if isinstance(value, bool):
+        return "t" if value else "f"
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def copy_lines(connection: Connection, table: sa.Table, columns: Sequence[str], lines: Sequence[str]) -> bool:
+    """Insert rows the fastest way PostgreSQL has; False, and nothing is inserted, when the key of one is taken.
+
+    A line is the ``copy_text`` of its values, tabs between them, without an end.
+    """
+    from psycopg.errors import UniqueViolation  # noqa: PLC0415 - SQLite alone does without the driver
+
+    names = ", ".join(f'"{name}"' for name in columns)
+    try:
+        with connection.begin_nested():
+            driver = connection.connection.cursor()
+            with driver.copy(f'COPY "{table.name}" ({names}) FROM STDIN') as copy:
+                copy.write("\n".join((*lines, "")))
+    except UniqueViolation:
+        return False
+    return True
+
+
 def _postgresql_mark(column: sa.Column[Any]) -> str:
     return "%s::jsonb" if column.type is Json else "%s"

@@ -1,14 +1,14 @@
 """Decisions: one row per occurrence, unique like the message it may have led to."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from outbound.storage import tables
-from outbound.storage.bulk import insert_ignore, instant_writer, json_text
+from outbound.storage.bulk import copies, copy_lines, copy_text, insert_ignore, instant_writer, json_text
 from outbound.storage.sets import among, chunks
 
 _COLUMNS = (
@@ -34,14 +34,17 @@ _DECIDED_SQLITE = sa.text("""
     CROSS JOIN decision AS d ON d.rule = :rule AND d.step = ''
      AND d.once = json_extract(k.value, '$[0]') AND d.customer_id = json_extract(k.value, '$[1]')
 """)
+_UNDER_SQLITE = sa.text("""
+    SELECT d.customer_id FROM json_each(:customers) AS k
+    CROSS JOIN decision AS d ON d.rule = :rule AND d.step = '' AND d.once = :once AND d.customer_id = k.value
+""")
 _DECIDED_POSTGRESQL = sa.text("""
     SELECT d.once, d.customer_id FROM unnest(CAST(:onces AS text[]), CAST(:customers AS text[])) AS k(once, customer_id)
     JOIN decision AS d ON d.rule = :rule AND d.step = '' AND d.once = k.once AND d.customer_id = k.customer_id
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """One candidate's decision. ``verdict`` is send, hold or skip."""
 
     once: str
@@ -69,6 +72,21 @@ def decided(connection: Connection, rule: str, keys: Collection[tuple[str, str]]
     return found
 
 
+def decided_under(connection: Connection, rule: str, once: str, customers: Sequence[str]) -> set[str]:
+    """Which of the customers were decided before under one key."""
+    decision = tables.decision
+    found: set[str] = set()
+    for some in chunks(customers):
+        if connection.dialect.name == "sqlite":
+            rows = connection.execute(_UNDER_SQLITE, {"rule": rule, "once": once, "customers": json_text(some)})
+        else:
+            mine = sa.and_(decision.c.rule == rule, decision.c.once == once, decision.c.step == "")
+            statement = sa.select(decision.c.customer_id).where(mine, among(connection, decision.c.customer_id, some))
+            rows = connection.execute(statement)
+        found.update(rows.scalars())
+    return found
+
+
 def insert(
     connection: Connection,
     verdicts: Sequence[Verdict],
@@ -80,27 +98,20 @@ def insert(
     now: datetime,
 ) -> int:
     """Keep the decisions; those already there stay as they are. Answers how many were inserted."""
-    at = instant_writer(connection)(now)
-    rows = (
-        (
-            rule,
-            v.once,
-            v.customer_id,
-            "",
-            run_id,
-            release,
-            rule_version,
-            v.verdict,
-            v.reason,
-            v.detail,
-            v.channel,
-            v.experiment,
-            v.variant,
-            at,
-        )
-        for v in verdicts
-    )
-    return insert_ignore(connection, tables.decision, _COLUMNS, rows)
+    head, middle = (rule,), ("", run_id, release, rule_version)
+    if copies(connection, len(verdicts)):
+        lines, tails = [], dict[tuple[str, ...], str]()
+        opened, between = copy_text(rule), "\t".join(map(copy_text, middle))
+        for v in verdicts:
+            told = v[2:]
+            tail = tails.get(told)
+            if tail is None:
+                tail = tails[told] = "\t".join(map(copy_text, (*told, now)))
+            lines.append(f"{opened}\t{copy_text(v.once)}\t{copy_text(v.customer_id)}\t{between}\t{tail}")
+        if copy_lines(connection, tables.decision, _COLUMNS, lines):
+            return len(verdicts)
+    at = (instant_writer(connection)(now),)
+    return insert_ignore(connection, tables.decision, _COLUMNS, [head + v[:2] + middle + v[2:] + at for v in verdicts])
 
 
 def receiving(connection: Connection, rule: str, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:

@@ -15,7 +15,10 @@ from outbound.storage import tables
 from outbound.storage.sets import insert_into
 
 Miss = tuple[str, int]
-"""Customer id and the index of the first ``who`` clause that did not match; -1: decided before (``once``)."""
+"""Customer id and the index of the first ``who`` clause that did not match; NOT_COVERED where all of them did."""
+
+NOT_COVERED = -2
+"""The miss of somebody outside the coverage of the rule's experiment: a candidate once it has grown that far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

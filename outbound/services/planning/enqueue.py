@@ -2,32 +2,34 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.engine import Connection
 
-from outbound.domain.customer import ChannelName
 from outbound.domain.decision import Hold, Send, Skip
-from outbound.domain.ids import new_id
+from outbound.domain.ids import new_ids
 from outbound.domain.limits import REJECTED
 from outbound.domain.message import MessageState
+from outbound.domain.person import Person
 from outbound.domain.policy import Policy
 from outbound.domain.reasons import Reason, ReasonCode
 from outbound.domain.rule import Rule
 from outbound.engine.costs import currency_of, price
 from outbound.engine.ladder.limits import waiting_until
 from outbound.engine.timing.walls import wall
+from outbound.services.planning.alike import Memory
+from outbound.services.planning.clerk import Answer, Judged, decided
 from outbound.services.planning.compiled import topic_of
-from outbound.services.planning.judge import Judged, judge
+from outbound.services.planning.judge import judge
+from outbound.services.planning.loops import Backstop, is_reactive
 from outbound.services.planning.occurrence import Prospect
 from outbound.services.planning.report import Counts
 from outbound.services.releases import Active
-from outbound.storage import decisions, runs
+from outbound.storage import decisions, experiments, runs
 from outbound.storage.decisions import Verdict
-from outbound.storage.planned_messages import PlannedMessage, insert_planned
+from outbound.storage.planned_messages import Alike, PlannedMessage, insert_planned
 
 
 def enqueue(
@@ -39,25 +41,34 @@ def enqueue(
     run_id: str,
     now: datetime,
     limited: str = "",
+    memory: Memory | None = None,
+    people: Mapping[str, Person] | None = None,
+    backstop: Backstop | None = None,
 ) -> Counts:
     """Decide ``prospects`` and insert what follows from it, in the caller's transaction.
 
     The caller holds the rule's lock (``storage.runs.lock``). A candidate is an occurrence: who was decided
     under the same key before is not a candidate again, whichever run it was in, so a run planned twice counts
     everybody once. ``limited`` is the limit that the run exceeds: its messages are made, and wait for a person.
+    ``memory`` and ``people`` as for ``judge``; ``backstop`` counts for all rules of a transaction where it is given.
     """
-    judgement = judge(connection, active, rule, prospects, now=now)
+    judgement = judge(connection, active, rule, prospects, now=now, run_id=run_id, memory=memory, people=people)
+    judged = judgement.candidates
+    if judged and is_reactive(rule):
+        judged = (backstop or Backstop(connection, active.ruleset.policy.loops, now=now)).passed(judged)
     if limited:
-        judgement = replace(judgement, candidates=[_stopped(one, limited, now) for one in judgement.candidates])
+        judged = _stopped(judged, limited, now)
     clerk = _Rows(active, rule, run_id, now)
     if rule.send.pace_per_hour is not None:
         clerk.queued = Counter(runs.queued_by_zone(connection, run_id))
-    queued = [(clerk.message(one), one) for one in judgement.candidates if not isinstance(one.decision, Skip)]
-    inserted = insert_planned(connection, [row for row, _ in queued], shared=clerk.shared) if queued else set()
-    # A message whose key is taken although no decision is left (pruned, merged): it went out under that key.
-    lost = {id(one) for row, one in queued if row.id not in inserted}
-    candidates = [one for one in judgement.candidates if id(one) not in lost]
-    verdicts = [verdict_of(one) for one in candidates]
+    leaving = [one for one in judged if one.context is not None]
+    messages = clerk.messages(leaving)
+    taken = insert_planned(connection, messages, shared=clerk.shared) if messages else set()
+    if taken:
+        # A message whose key is taken although no decision is left (pruned, merged): it went out under that key.
+        lost = {(row.once, row.customer_id) for row in messages if row.id in taken}
+        judged = [one for one in judged if (one.once, one.customer_id) not in lost]
+    verdicts = [verdict_of(one) for one in judged]
     decisions.insert(
         connection,
         verdicts,
@@ -67,9 +78,11 @@ def enqueue(
         run_id=run_id,
         now=now,
     )
+    _expose(connection, active, rule, judged, now)
     counts = count(verdicts)
-    counts.costs = costs_of(candidates, active.ruleset.policy)
-    counts.already = len(judgement.already) + len(lost)
+    counts.costs = costs_of(judged, active.ruleset.policy)
+    counts.already = len(judgement.already) + len(taken)
+    counts.outside = judgement.outside
     runs.add_counts(
         connection,
         run_id,
@@ -82,24 +95,49 @@ def enqueue(
     return counts
 
 
-def _stopped(one: Judged, limited: str, now: datetime) -> Judged:
-    """The candidate of a run that waits for approval, or was turned down."""
-    if isinstance(one.decision, Skip):
-        return one
+def _stopped(judged: Sequence[Judged], limited: str, now: datetime) -> list[Judged]:
+    """The candidates of a run that waits for approval, or was turned down."""
     reason = Reason(ReasonCode.LIMITS, limited)
-    if limited == REJECTED:
-        return replace(one, decision=Skip(reason=reason), context=None)
-    return replace(one, decision=Hold(until=waiting_until(one.occurrence.expires, now), reason=reason))
+    answers: dict[int, Answer] = {}
+    stopped: list[Judged] = []
+    for one in judged:
+        if one.context is None:
+            stopped.append(one)
+            continue
+        answer = answers.get(id(one.answer))
+        if answer is None:
+            wait = Hold(until=waiting_until(one.occurrence.expires, now), reason=reason)
+            decision = Skip(reason=reason) if limited == REJECTED else wait
+            answer = answers[id(one.answer)] = decided(one.answer, decision)
+        context = None if limited == REJECTED else one.context
+        stopped.append(Judged(one.once, one.customer_id, one.occurrence, answer, context))
+    return stopped
+
+
+def _expose(connection: Connection, active: Active, rule: Rule, judged: Sequence[Judged], now: datetime) -> None:
+    """Freeze the experiment and the global holdout with the first decision that rests on them."""
+    answers = {id(one.answer): one.answer for one in judged}.values()
+    if rule.experiment is not None and any(answer.experiment for answer in answers):
+        experiments.expose(connection, rule.experiment, rule=rule.id, release=active.id, now=now)
+    holdout = active.ruleset.policy.holdout
+    if holdout is not None:
+        held = Skip(reason=Reason(ReasonCode.HELD_OUT, holdout.id))
+        if any(answer.decision == held for answer in answers):
+            experiments.expose(connection, holdout, release=active.id, now=now)
 
 
 def costs_of(candidates: Iterable[Judged], policy: Policy) -> Counter[str]:
     """What the messages will cost by channel, in millionths: each on its first channel, an SMS as one segment."""
-    places: Counter[tuple[ChannelName, str | None]] = Counter(
-        (one.channels[0], one.person.customer.country) for one in candidates if not isinstance(one.decision, Skip)
-    )
+    answers: dict[int, Answer] = {}
+    messages: Counter[int] = Counter()
+    for one in candidates:
+        if one.answer.channels:
+            answers[id(one.answer)] = one.answer
+            messages[id(one.answer)] += 1
     costs: Counter[str] = Counter()
-    for (channel, country), messages in places.items():
-        costs[channel.value] += messages * price(policy, channel, country)
+    for key, answer in answers.items():
+        channel = answer.channels[0]
+        costs[channel.value] += messages[key] * price(policy, channel, answer.country)
     return costs
 
 
@@ -136,14 +174,15 @@ def skip_all(
 
 def verdict_of(one: Judged) -> Verdict:
     """The decision as it is kept."""
-    customer_id = one.person.customer.id
-    match one.decision:
+    answer = one.answer
+    match answer.decision:
         case Send(channel=channel):
-            return Verdict(one.once, customer_id, "send", channel=channel)
+            told = ("send", "", "", channel.value)
         case Hold(reason=reason):
-            return Verdict(one.once, customer_id, "hold", reason.code, reason.detail, one.channels[0])
+            told = ("hold", reason.code.value, reason.detail, answer.channels[0].value)
         case Skip(reason=reason):
-            return Verdict(one.once, customer_id, "skip", reason.code, reason.detail)
+            told = ("skip", reason.code.value, reason.detail, "")
+    return Verdict(one.once, one.customer_id, *told, answer.experiment, answer.variant)
 
 
 def count(verdicts: Sequence[Verdict]) -> Counts:
@@ -183,39 +222,50 @@ class _Rows:
             "created_at": now,
         }
 
-    def message(self, one: Judged) -> PlannedMessage:
-        """The row of one message: scheduled while held or early, ready when it may leave now."""
-        held = one.decision if isinstance(one.decision, Hold) else None
+    def messages(self, leaving: Sequence[Judged]) -> list[PlannedMessage]:
+        """The rows of those who get a message."""
+        alike: dict[tuple[int, int], Alike] = {}
+        rows = []
+        for one, identity in zip(leaving, new_ids(self._now, len(leaving)), strict=True):
+            key = (id(one.answer), id(one.occurrence))
+            found = alike.get(key) if self._pace is None else None
+            if found is None:
+                found = alike[key] = self._alike(one)
+            rows.append(PlannedMessage(identity, one.once, one.customer_id, one.context or "{}", found))
+        return rows
+
+    def _alike(self, one: Judged) -> Alike:
+        """What all messages of an answer share: scheduled while held or early, ready when it may leave now."""
+        answer = one.answer
+        held = answer.decision if isinstance(answer.decision, Hold) else None
         waits = held is not None and held.reason.code is ReasonCode.LIMITS
         # Nobody knows when a person approves: then the message is given its turn, from ``local_time`` on.
         opening = held.until if held else one.occurrence.due
-        not_before = opening if waits else self._paced(opening, one)
+        not_before = opening if waits else self._paced(opening, answer.zone)
         ready = held is None and not_before <= self._now
         reason = held.reason if held else None
-        return PlannedMessage(
-            id=new_id(self._now),
-            once=one.once,
-            customer_id=one.person.customer.id,
-            template=one.occurrence.template,
-            channels=",".join(one.channels),
-            context=one.context or {},
+        return Alike(
+            template=answer.template,
+            variant=answer.variant,
+            channels=",".join(answer.channels),
             not_before=not_before,
-            local_time=self._local_time(one.occurrence.due if waits else not_before, one.zone),
-            zone=one.zone.key,
+            local_time=self._local_time(one.occurrence.due if waits else not_before, answer.zone),
+            zone=answer.zone.key,
             expires=one.occurrence.expires,
             state=(MessageState.READY if ready else MessageState.SCHEDULED).value,
             reason=reason.code.value if reason else "",
             detail=reason.detail if reason else "",
             held_by=str(reason) if reason else "",
-            language=one.person.customer.preference.language or "",
+            language=answer.language,
+            depth=one.occurrence.depth,
         )
 
-    def _paced(self, opening: datetime, one: Judged) -> datetime:
+    def _paced(self, opening: datetime, zone: ZoneInfo) -> datetime:
         """Spread from the opening on, at most ``pace`` an hour in each zone."""
         if self._pace is None:
             return opening
-        before = self.queued[one.zone.key]
-        self.queued[one.zone.key] += 1
+        before = self.queued[zone.key]
+        self.queued[zone.key] += 1
         return opening + timedelta(seconds=before * 3600 // self._pace)
 
     def _local_time(self, instant: datetime, zone: ZoneInfo) -> str:

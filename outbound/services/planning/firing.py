@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from outbound.domain.limits import Counted
 from outbound.domain.rule import Rule
 from outbound.services.planning import limits
+from outbound.services.planning.alike import Memory
 from outbound.services.planning.buckets import Bucket
 from outbound.services.planning.enqueue import enqueue
 from outbound.services.planning.occurrence import Occurrence, Prospect
@@ -59,9 +60,9 @@ def plan_firing(database: Database, active: Active, firing: Firing, *, now: date
     total, rule = Counts(), firing.rule
     ahead = _survey(database, active, firing, now=now) if limits.uncounted(database, rule, firing.slot) else None
     for number, target in enumerate(firing.targets):
-        last = number == len(firing.targets) - 1
+        last, memory = number == len(firing.targets) - 1, Memory()
         while True:
-            planned = _plan_range(database, active, firing, target, last=last, now=now, ahead=ahead)
+            planned = _plan_range(database, active, firing, target, last=last, now=now, ahead=ahead, memory=memory)
             if planned is None:
                 break
             total.add(planned.counts)
@@ -104,6 +105,7 @@ def _plan_range(
     last: bool,
     now: datetime,
     ahead: Counted | None,
+    memory: Memory,
 ) -> _Planned | None:
     """One key range in one transaction. None when the target has none left."""
     rule, zone = firing.rule, firing.bucket.key
@@ -128,15 +130,18 @@ def _plan_range(
             )
             limited = limits.begin(connection, active, rule, run_id, ahead)
             matched = _matched(looked_at, target)
-            counts = enqueue(connection, active, rule, matched, run_id=run_id, now=now, limited=limited)
+            counts = enqueue(connection, active, rule, matched, run_id=run_id, now=now, limited=limited, memory=memory)
+            misses = [one for one in looked_at if one[1] != audience.MATCHED]
+            misses += [(customer, runs.NOT_COVERED) for customer in counts.outside]
             stopped = limits.watch(connection, active, rule, run_id)
+            counts.limited = limits.waits(connection, run_id) if limited or stopped else {}
             runs.record_range(
                 connection,
                 run_id=run_id,
                 zone=progress_key,
                 number=number,
                 upto=looked_at[-1][0],
-                misses=[(customer, miss) for customer, miss in looked_at if miss != audience.MATCHED],
+                misses=misses,
                 now=now,
             )
         finished = len(looked_at) < RANGE

@@ -10,7 +10,9 @@ class Counts:
     """Of one batch or the sum of several. ``already`` were decided before and are no candidates again.
 
     ``channels`` counts the messages by channel, ``held`` and ``skipped_by`` by reason. ``costs`` is what they will
-    cost by channel, in millionths of the policy's currency, each SMS taken as one segment. Mutable: batches add up.
+    cost by channel, in millionths of the policy's currency, each SMS taken as one segment.
+    ``outside`` are the customers of a batch whom the rule's experiment does not cover; a sum has none. ``limited`` are
+    the runs (RULE/SLOT) that wait for approval, with the limit they exceed. Mutable: batches add up.
     """
 
     candidates: int = 0
@@ -21,6 +23,8 @@ class Counts:
     held: Counter[str] = field(default_factory=Counter)
     skipped_by: Counter[str] = field(default_factory=Counter)
     costs: Counter[str] = field(default_factory=Counter)
+    outside: tuple[str, ...] = ()
+    limited: dict[str, str] = field(default_factory=dict)
 
     @property
     def cost(self) -> int:
@@ -37,6 +41,7 @@ class Counts:
         self.held.update(other.held)
         self.skipped_by.update(other.skipped_by)
         self.costs.update(other.costs)
+        self.limited.update(other.limited)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
