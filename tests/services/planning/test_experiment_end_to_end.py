@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from planning_kit import POLICY, add_customer, add_event, balance, plan, publish, rows, rule_files, utc
+from planning_kit import POLICY, SCHEMA, add_customer, add_event, balance, plan, publish, rows, rule_files, utc
 
 from outbound.domain.experiment import Assignment
 from outbound.domain.release import Files
@@ -122,6 +122,24 @@ def test_planning_again_changes_nothing_and_growing_reaches_only_new_people(data
         assert experiments.load(connection)[ID].definition["coverage"] == 9_000
     smaller = releases.publish(database, files(WINBACK.replace("40%", "80%")), by="mia", now=NEXT)
     assert not isinstance(smaller, releases.Published)
+
+
+def test_people_of_one_household_share_a_group_and_a_held_message_keeps_it(database: Database) -> None:
+    """The unit is an attribute; planned into the night, when the message waits with its variant and template."""
+    schema = SCHEMA.replace("  plan:  ", "  household:    {type: string, required: true}\n  plan:  ")
+    for number in range(60):
+        add_customer(database, f"c{number}", attributes={"household": f"h{number // 2}"})
+    night = (
+        WINBACK.replace("17:00", "22:00").replace("unit: customer.id", "unit: customer.household").replace("40%", "90%")
+    )
+    set_of_files = {**files(night), "rules/schema.yaml": schema.encode()}
+    plan(database, publish(database, set_of_files, PUBLISHED), utc("2026-11-25 21:00"))
+    groups = {row.customer_id: (row.experiment, row.variant) for row in rows(database, tables.decision)}
+    assert {variant for _, variant in groups.values()} == {"short", "long", ""}
+    for number in range(0, 60, 2):
+        assert groups.get(f"c{number}") == groups.get(f"c{number + 1}")
+    for row in rows(database, tables.message):
+        assert (row.state, row.reason, row.variant) == ("scheduled", "quiet_hours", groups[row.customer_id][1])
 
 
 def test_after_stop_nobody_is_exposed(database: Database) -> None:
