@@ -30,6 +30,11 @@ class Move:
 
 def baseline(connection: Connection, segment: str, members: Members, inside: Inside, *, now: datetime) -> None:
     """Take who is in the segment now as known. Nobody enters by that, but the count of their entries goes on."""
+    gone = sa.exists().where(
+        customer.c.id == membership.c.customer_id, *_living(members), sa.not_(sa.and_(sa.true(), *inside))
+    )
+    known = sa.and_(membership.c.segment == segment, membership.c.inside)
+    connection.execute(membership.update().where(known, gone).values(inside=False, at=now))
     here = sa.select(
         sa.literal(segment, sa.Text()),
         customer.c.id,
@@ -46,12 +51,6 @@ def baseline(connection: Connection, segment: str, members: Members, inside: Ins
             set_={"inside": True, "entries": membership.c.entries + 1, "at": now},
             where=sa.not_(membership.c.inside),
         )
-    )
-    gone = sa.select(customer.c.id).where(*_living(members), sa.not_(sa.and_(sa.true(), *inside)))
-    connection.execute(
-        membership.update()
-        .where(membership.c.segment == segment, membership.c.inside, membership.c.customer_id.in_(gone))
-        .values(inside=False, at=now)
     )
 
 

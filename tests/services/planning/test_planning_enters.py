@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -296,3 +298,57 @@ def _many(database: Database, count: int) -> Active:
     with database.write() as connection:
         connection.execute(tables.customer_change.update().values(pending=False))
     return active
+
+
+def test_planners_and_writers_at_once_agree_on_who_entered_how_often(  # noqa: C901 - two kinds of threads
+    database: Database,
+) -> None:
+    """Fault F05 for memberships: nobody waits in a ring, and the messages are exactly the entries that were counted."""
+    for number in range(12):
+        add_customer(database, f"c{number:02}", attributes={"plan": "free"})
+    active = publish(database, files(BUYERS.replace(">= 2", ">= 0") + " and " + PRO), BEFORE)
+    failures: list[Exception] = []
+    done = threading.Event()
+
+    def run(work: Callable[[Database], None]) -> None:
+        own = Database(database.url.render_as_string(hide_password=False))
+        try:
+            work(own)
+        except Exception as error:  # noqa: BLE001 - shown by the assertion
+            failures.append(error)
+        finally:
+            own.close()
+
+    def write(own: Database, part: int) -> None:
+        for turn in range(5):
+            for number in range(part, 12, 2):
+                put(own, f"c{number:02}", plan="free" if turn % 2 else "pro")
+                key = f"e{number}-{turn}"
+                add_event(own, key, "order.placed", f"c{number:02}", {"order_id": "A", "total": 1}, NOON)
+
+    def look(own: Database) -> None:
+        while not done.is_set():
+            with own.write() as connection:
+                changes.ask_for_sweep(connection, now=NOON)
+            plan(own, active, NOON)
+
+    def writer(part: int) -> Callable[[Database], None]:
+        return lambda own: write(own, part)
+
+    writers = [threading.Thread(target=run, args=(writer(part),)) for part in (0, 1)]
+    planners = [threading.Thread(target=run, args=(look,)) for _ in range(2)]
+    for thread in (*planners, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    for thread in planners:
+        thread.join()
+    plan(database, active, SOON)
+    assert failures == []
+    known = members(database)
+    assert set(known) == {f"c{number:02}" for number in range(12)}
+    assert all(inside for inside, _ in known.values())
+    expected = [(name, str(n)) for name, (_, entries) in known.items() for n in range(1, entries + 1)]
+    assert sent(database) == sorted(expected)
+    assert not any(row.pending for row in rows(database, tables.customer_change))
