@@ -9,7 +9,7 @@ from datetime import UTC
 
 from sqlalchemy.engine import Connection
 
-from outbound.domain.customer import Event
+from outbound.domain.customer import Event, Scalar
 from outbound.domain.person import Person
 from outbound.domain.rule import Rule
 from outbound.engine.conditions.facts import Facts, customer_values
@@ -19,14 +19,18 @@ from outbound.services.planning import enters
 from outbound.services.planning.compiled import Listener, compiled, live_at
 from outbound.services.planning.enqueue import enqueue
 from outbound.services.planning.firing import rule_lock
+from outbound.services.planning.loops import Backstop
 from outbound.services.planning.occurrence import Occurrence, Prospect, event_placeholders, template_of
 from outbound.services.planning.window import Pass
-from outbound.storage import event_runs, pending, runs
+from outbound.storage import chains, event_runs, pending, runs
 from outbound.storage import events as event_log
 from outbound.storage.people import load_people
 
 BATCH = 500
 """Events handled in one transaction."""
+
+CAUSE = "message"
+"""The field of an event that names the message of ours it came of (``policy.loops``)."""
 
 LOCK = "plan:events"
 """One planner of events at a time: batches are short, and their order is that of receipt."""
@@ -87,6 +91,8 @@ class _Batch:
         self._connection = connection
         self._people = load_people(connection, sorted({e.customer_id for e in events}))
         self._history = _history(connection, work, events)
+        self._depths = _depths(connection, events)
+        self._backstop = Backstop(connection, work.active.ruleset.policy.loops, now=work.now)
         self._days: dict[tuple[str, str], _Day] = {}
         self._last = events[-1].id
 
@@ -112,7 +118,8 @@ class _Batch:
                 continue
             day = self._days.setdefault((rule.id, slot), _Day(rule))
             if listener.who(facts) is True:
-                occurrence = event_occurrence(self._work, rule, event, person)
+                depth = self._depths.get(event.data.get(CAUSE), 0)
+                occurrence = event_occurrence(self._work, rule, event, person, depth=depth)
                 day.prospects.append(Prospect(customer_id=event.customer_id, occurrence=occurrence))
             else:
                 day.misses.append((event.customer_id, listener.first_miss(facts)))
@@ -133,6 +140,8 @@ class _Batch:
                         day.prospects,
                         run_id=run_ids[key],
                         now=self._work.now,
+                        people=self._people,
+                        backstop=self._backstop,
                     )
                 )
         misses = {run_ids[key]: day.misses for key, day in self._days.items() if day.misses}
@@ -154,7 +163,7 @@ def run_slot(event: Event) -> str:
     return event.received_at.astimezone(UTC).date().isoformat()
 
 
-def event_occurrence(work: Pass, rule: Rule, event: Event, person: Person | None) -> Occurrence:
+def event_occurrence(work: Pass, rule: Rule, event: Event, person: Person | None, *, depth: int = 0) -> Occurrence:
     """The occurrence an event makes. It expires counted from the event's own time."""
     source = customer_source(person.customer) if person else ""
     zone = resolve_zones(source, work.active.ruleset.policy).at
@@ -165,7 +174,14 @@ def event_occurrence(work: Pass, rule: Rule, event: Event, person: Person | None
         due=work.now,
         expires=add(event.at, rule.expires, zone),
         zone=zone,
+        depth=depth,
     )
+
+
+def _depths(connection: Connection, events: Iterable[Event]) -> dict[Scalar, int]:
+    """By message that caused one of the events: how deep in a chain its successor is."""
+    causes = {cause for event in events if isinstance(cause := event.data.get(CAUSE), str) and cause}
+    return {cause: depth + 1 for cause, depth in chains.depths(connection, sorted(causes)).items()} if causes else {}
 
 
 def _history(connection: Connection, work: Pass, events: Iterable[Event]) -> Mapping[str, Sequence[Event]]:

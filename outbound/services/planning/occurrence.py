@@ -19,7 +19,7 @@ class Occurrence:
 
     ``placeholders`` fill the rule's ``once``; ``values`` are what templates may read besides the customer.
     ``due`` is when the message should leave and ``expires`` when it is worthless, UTC. ``zone`` is the zone of
-    the wall clock, None for each customer's own.
+    the wall clock, None for each customer's own. ``depth``: how many messages led to this one by their own events.
     """
 
     placeholders: Mapping[str, str]
@@ -28,6 +28,7 @@ class Occurrence:
     due: datetime
     expires: datetime
     zone: ZoneInfo | None = None
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
