@@ -79,7 +79,9 @@ _PATHS = {
         "customer.odd-name_2",
         "customer.email",
         "customer.phone",
+        "customer.country",
         "customer.language",
+        "customer.timezone",
         "customer.id",
     ],
     "number": ["customer.score", "customer.visits"],
@@ -162,7 +164,7 @@ def _tests(draw: Any, *, where: bool) -> str:
     if shape == "happened":
         return str(draw(_looks("happened")))
     if shape == "segment":
-        return "segment.fans"
+        return f"segment.{draw(st.sampled_from(['fans', 'regulars']))}"
     return f"has({draw(st.sampled_from(paths))})"
 
 
@@ -196,6 +198,7 @@ class Someone:
     language: str | None
     email: str | None
     phone: str | None
+    timezone: str | None = None
     events: list[tuple[str, timedelta, dict[str, Any]]] = field(default_factory=list)
 
 
@@ -239,5 +242,6 @@ SOMEONE = st.builds(
     language=st.sampled_from([None, "", "de"]),
     email=st.sampled_from([None, "a@b.example", "Berlin"]),
     phone=st.sampled_from([None, "+49301234"]),
+    timezone=st.sampled_from([None, "", "Berlin", "Europe/Berlin"]),
     events=st.lists(st.tuples(st.sampled_from(["order.placed", "signup"]), _AGES, _ORDERS), max_size=3),
 )

@@ -1,22 +1,25 @@
 """SQL and Python give the same answer: "segment size in plan" and "why did Ada match" are one statement."""
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from itertools import combinations
 from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
-from condition_strategies import CONDITIONS, NOWS, SCHEMA, SOMEONE, Someone
-from hypothesis import HealthCheck, given, settings
+from condition_strategies import CONDITIONS, NOWS, SCHEMA, SOMEONE, WINDOWS, Someone
+from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
-from outbound.domain.condition import Clause
+from outbound.domain.condition import Clause, Not
 from outbound.domain.customer import Address, ChannelName, Customer, Event, Preference
 from outbound.domain.errors import OutboundError
 from outbound.domain.source import Span
-from outbound.engine.conditions import Facts, Scope, compile_clause, customer_values, evaluate
+from outbound.engine.conditions import Facts, Scope, clash, compile_clause, customer_values, evaluate, needs_history
+from outbound.engine.conditions.clashes import covered
 from outbound.engine.conditions.text import condition_text
 from outbound.storage import tables
 from outbound.storage.conditions import clause_sql
@@ -43,6 +46,11 @@ def compiled(text: str, *, scope: Scope | None = None) -> Clause:
 SCOPE = Scope(schema=SCHEMA)
 _FANS = ("not (customer.plan == 'free')", "count(order.placed, where event.total > 1) >= 1 or customer.adult")
 SCOPE = Scope(schema=SCHEMA, segments={"fans": tuple(compiled(text) for text in _FANS)})
+_REGULARS = (
+    "segment.fans or days_until(customer.renewal) <= 14",
+    "lower(customer.city ?? 'x') not in ['berlin', '12']",
+)
+SCOPE = Scope(schema=SCHEMA, segments={**SCOPE.segments, "regulars": tuple(compiled(text) for text in _REGULARS)})
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +84,7 @@ def people(found: list[Someone], now: datetime) -> tuple[list[Customer], list[Ev
                 id=name,
                 country=someone.country,
                 attributes=someone.attributes,
-                preference=Preference(language=someone.language),
+                preference=Preference(language=someone.language, timezone=someone.timezone),
                 addresses=tuple(Address(channel=channel, value=value) for channel, value in addresses if value),
             )
         )
@@ -88,7 +96,8 @@ def people(found: list[Someone], now: datetime) -> tuple[list[Customer], list[Ev
 
 def store(connection: sa.Connection, customers: list[Customer], events: list[Event]) -> None:
     for customer in customers:
-        columns = {"country": customer.country, "language": customer.preference.language}
+        chosen = customer.preference
+        columns = {"country": customer.country, "language": chosen.language, "timezone": chosen.timezone}
         row = {"id": customer.id, "attributes": dict(customer.attributes), "zone_source": ""}
         connection.execute(tables.customer.insert(), row | columns | {"created_at": NOW, "updated_at": NOW})
         for address in customer.addresses:
@@ -118,18 +127,21 @@ def ask_sql(
 def ask_python(
     clauses: list[Clause], customers: list[Customer], events: list[Event], now: datetime
 ) -> dict[str, tuple[bool, ...]]:
-    tests = [evaluate([clause]) for clause in clauses]
+    """Each customer's answers. A clause sees only those events that it is said to need."""
+    tests = [(evaluate([clause]), needs_history([clause])) for clause in clauses]
     answers = {}
     for customer in customers:
-        facts = Facts(
-            customer=customer_values(customer),
-            history=[event for event in events if event.customer_id == customer.id],
-            now=now,
-            today=now.astimezone(BERLIN).date(),
-            zone=BERLIN,
+        own = [event for event in events if event.customer_id == customer.id]
+        answers[customer.id] = tuple(
+            test(facts_of(customer, [event for event in own if event.name in names], now)) is True
+            for test, names in tests
         )
-        answers[customer.id] = tuple(test(facts) is True for test in tests)
     return answers
+
+
+def facts_of(customer: Customer, history: list[Event], now: datetime) -> Facts:
+    today = now.astimezone(BERLIN).date()
+    return Facts(customer=customer_values(customer), history=history, now=now, today=today, zone=BERLIN)
 
 
 @settings(parent=REPEATABLE, max_examples=int(os.environ.get("OUTBOUND_EXAMPLES", "30")))
@@ -151,6 +163,77 @@ def test_sql_and_python_agree(
         for customer, answers in got.items():
             wrong = [t for t, a, b in zip(texts, answers, expected[customer], strict=True) if a is not b]
             assert not wrong, (database.engine.dialect.name, customer, wrong)
+
+
+CONSTRUCTS = {
+    "segment": r"segment\.fans",
+    "a segment in a segment": r"segment\.regulars",
+    "a negated segment": r"not \(segment\.",
+    "default": r"customer\.city \?\? '",
+    "default of another attribute": r"customer\.\w+ \?\? customer\.",
+    "count with where and within": r"count\(order\.placed, (where [^,]*, within \d+\w+|within \d+\w+, where [^,]*)\)",
+    "count as a default": r"\?\? count\(",
+    "happened with where and within": r"happened\(order\.placed, (where [^,]*, within|within \d+\w+, where)",
+    "days until": r"days_until\(customer",
+    "days since": r"days_since\(customer",
+    "days of an event": r"days_(until|since)\(event",
+    "a date": r"customer\.(renewal|birth) [<>]=? \d{4}-",
+    "lower": r"lower\(customer\.\w+\)",
+    "lower of a default": r"lower\(customer\.\w+ \?\? ",
+    "has": r"has\(customer",
+    "not in": r" not in \[",
+    "a reserved attribute": r"customer\.(country|language|timezone|email|phone|id)",
+}
+
+
+@pytest.mark.parametrize("construct", CONSTRUCTS)
+def test_random_conditions_have_every_construct_of_the_language(construct: str) -> None:
+    """What the differential test never writes it cannot compare."""
+    wanted = re.compile(CONSTRUCTS[construct])
+    generate = settings(derandomize=True, database=None, deadline=None, max_examples=3000, phases=[Phase.generate])
+    assert find(CONDITIONS, lambda text: wanted.search(text) is not None, settings=generate)
+
+
+ALIKE = [
+    *(f"happened(order.placed, within {window})" for window in WINDOWS),
+    "happened(order.placed)",
+    "happened(order.placed, where event.gift, within 1d)",
+    "count(order.placed, where event.gift, within 2d) >= 1",
+    "count(order.placed, within 24h) > 1",
+    "count(order.placed) == 0.5",
+    "has(customer.plan)",
+    "customer.plan == 'free'",
+    "customer.plan in ['free', 'pro']",
+    "customer.plan != 'free'",
+    "has(customer.score)",
+    "customer.score > 1",
+    "customer.score <= 1 and has(customer.plan)",
+    "customer.score == customer.visits",
+    "customer.adult",
+    "customer.adult == false",
+    "segment.fans",
+    "segment.regulars or customer.adult",
+]
+"""Tests of the same few things: of those, many exclude or cover each other."""
+TESTS = [compiled(text).condition for text in ALIKE]
+TESTS += [Not(test, test.span) for test in TESTS]
+EXCLUDED = [pair for pair in combinations(TESTS, 2) if clash(pair, SCOPE)]
+OUTSIDE = ["gold", "text", "true", "7"]
+"""Plans that the schema does not list: what check says holds for values that it does."""
+COVERED = [found for pair in combinations(TESTS, 2) for found in covered(pair)]
+
+
+@settings(parent=REPEATABLE, max_examples=100)
+@given(someone=SOMEONE.filter(lambda one: one.attributes.get("plan", "") not in OUTSIDE), now=st.sampled_from(NOWS))
+def test_what_check_calls_never_true_or_covered_is_so(someone: Someone, now: datetime) -> None:
+    """A warning that is wrong would teach people to ignore them all."""
+    assert len(EXCLUDED) > len(TESTS)
+    assert len(COVERED) > len(ALIKE)
+    (customer,), events = people([someone], now)
+    facts = facts_of(customer, events, now)
+    true = {id(test): evaluate([Clause(test, "", START)])(facts) is True for test in TESTS}
+    assert [pair for pair in EXCLUDED if all(true[id(test)] for test in pair)] == []
+    assert [(less, more) for less, more in COVERED if true[id(less)] and not true[id(more)]] == []
 
 
 @settings(
