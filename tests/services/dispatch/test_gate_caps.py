@@ -235,6 +235,25 @@ def test_a_message_that_cannot_go_holds_up_no_other(world: World, why: str) -> N
     assert found(world.database)["news", C1].state == "sent"
 
 
+@pytest.mark.parametrize("why", ["a cap", "no caps", "another class", "another channel"])
+def test_nothing_is_read_where_no_cap_can_stop_a_message(world: World, why: str) -> None:
+    """The gate of a plain shop asks the database nothing more than it did without caps."""
+    rule = "receipt" if why == "another class" else "news"
+    caps = {"a cap": (DAILY,), "no caps": (), "another class": (DAILY,), "another channel": (SMS_DAY,)}[why]
+    world.active = world_release(*caps)
+    put(world.database, row(rule, C1))
+    asked: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        asked.append(statement)
+
+    sa.event.listen(world.database.engine, "before_cursor_execute", note)
+    run(world, lane=Lane.EXPRESS if rule == "receipt" else Lane.BULK)
+    sa.event.remove(world.database.engine, "before_cursor_execute", note)
+    assert found(world.database)[rule, C1].state == "sent"
+    assert any("FROM leg" in one for one in asked) is (why == "a cap")
+
+
 # two workers
 
 
