@@ -139,7 +139,9 @@ class Daemon:
 
     def _plan(self) -> None:
         active = releases.running(self._app.database)
-        planning.plan_due(self._app.database, active, now=datetime.now(UTC), keyring=self._app.links.keyring)
+        report = planning.plan_due(self._app.database, active, now=datetime.now(UTC), keyring=self._app.links.keyring)
+        for run, exceeded in report.counts.limited.items():
+            log.warning("run waits for approval", run=run, exceeded=exceeded)
 
     async def _recover(self) -> None:
         with self._failures.logged("recover"):

@@ -1,7 +1,7 @@
 """``outbound run --at T --until T2``: the same service on a clock that jumps from one due moment to the next."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -24,11 +24,18 @@ _STEP = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualReport:
-    """How far the clock got and how often it stopped to work."""
+    """How far the clock got and how often it stopped to work.
+
+    ``planned`` is what planning made meanwhile, ``spent`` what providers accepted by channel, in millionths of
+    ``currency``.
+    """
 
     until: datetime
     moments: int
     claimed: int
+    planned: planning.Counts
+    spent: Mapping[str, int]
+    currency: str
 
 
 class VirtualClock:
@@ -51,12 +58,16 @@ async def run_virtual(
     """
     dispatcher = app.dispatcher()
     moments = claimed = 0
+    planned, before = planning.Counts(), status(app.database, now=clock.now).spent
     now = clock.now
     try:
         await _after_a_crash(app, dispatcher, now)
         while now <= until:
             active = await asyncio.to_thread(releases.running, app.database)
-            await asyncio.to_thread(planning.plan_due, app.database, active, now=now, keyring=app.links.keyring)
+            report = await asyncio.to_thread(
+                planning.plan_due, app.database, active, now=now, keyring=app.links.keyring
+            )
+            planned.add(report.counts)
             claimed += await _dispatch(dispatcher, now)
             moments += 1
             progress(now)
@@ -66,7 +77,11 @@ async def run_virtual(
             now = clock.now = max(due, now + _STEP)
     finally:
         await dispatcher.close()
-    return VirtualReport(until=until, moments=moments, claimed=claimed)
+    after = status(app.database, now=clock.now)
+    spent = {channel: cost - before.get(channel, 0) for channel, cost in after.spent.items()}
+    return VirtualReport(
+        until=until, moments=moments, claimed=claimed, planned=planned, spent=spent, currency=after.currency
+    )
 
 
 async def _dispatch(dispatcher: Dispatcher, now: datetime) -> int:

@@ -4,6 +4,7 @@ The word comes first, in a transaction of its own; then the held messages follow
 between, the same call again finishes what it began. Nothing is sent here: the daemon does that.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -23,10 +24,12 @@ from outbound.storage import run_limits, runs
 from outbound.storage.database import Database
 from outbound.storage.people import load_people
 from outbound.storage.run_limits import Standing
+from outbound.storage.sets import chunks
 
 BATCH = 2_000
 """Messages that one transaction lets go: the most that wait for it, and that a kill can undo."""
 
+_PAGE = 50_000
 _NOTHING_SWITCHED = Switches()
 
 
@@ -115,13 +118,10 @@ def reject(database: Database, run_id: str, *, by: str, now: datetime) -> Approv
         if waited:
             run_limits.decide(connection, run_id, limited=REJECTED, approved=Counted(), by=by, now=now)
     cancelled = 0
-    while True:
+    for ids in _batches(database, run_id, run_limits.queued_ids):
         with database.write() as connection:
             runs.lock(connection, _lock(asked.run.rule))
-            some = run_limits.cancel(connection, run_id, limit=BATCH, now=now)
-        if not some:
-            break
-        cancelled += some
+            cancelled += run_limits.cancel(connection, ids, now=now)
     with database.read() as connection:
         return Approval(run=_run(connection, run_id), rejected=True, messages=cancelled, finished=not waited)
 
@@ -142,17 +142,26 @@ def _release(database: Database, active: Active, run: Standing, *, now: datetime
     with database.read() as connection:
         pace = _Pace(active, run.rule, run_limits.last_planned(connection, run.id))
     released = 0
-    while True:
+    for ids in _batches(database, run.id, run_limits.held_ids):
         with database.write() as connection:
             runs.lock(connection, _lock(run.rule))
             if run_limits.limited(connection).get(run.id):  # stopped again: somebody has to look at it anew
-                return released
-            messages = run_limits.held(connection, run.id, limit=BATCH)
+                break
+            messages = run_limits.held(connection, ids)
             people = load_people(connection, [message.customer_id for message in messages])
             rows = [_turn(active, message, people.get(message.customer_id), pace, now) for message in messages]
             released += run_limits.release(connection, rows, now=now)
-        if len(messages) < BATCH:
-            return released
+    return released
+
+
+def _batches(database: Database, run_id: str, ask: Callable[..., list[str]]) -> Iterator[Sequence[str]]:
+    """The ids of a run's messages that ``ask`` finds, a page looked up at a time, handed out in batches."""
+    while True:
+        with database.read() as connection:
+            page = ask(connection, run_id, limit=_PAGE)
+        yield from chunks(page, BATCH)
+        if len(page) < _PAGE:
+            return
 
 
 def _turn(

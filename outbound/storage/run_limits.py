@@ -132,16 +132,22 @@ def decide(connection: Connection, run_id: str, *, limited: str, approved: Count
     connection.execute(run.update().where(run.c.id == run_id).values(**values))
 
 
-def held(connection: Connection, run_id: str, *, limit: int) -> list[Message]:
-    """Up to ``limit`` messages of a run that wait for approval, in the order they were planned, locked."""
-    query = (
-        sa.select(*message_columns())
-        .where(message.c.run_id == run_id, _held())
-        .order_by(message.c.id)
-        .limit(limit)
-        .with_for_update()
-    )
-    return [as_message(row) for row in connection.execute(query).mappings()]
+def held_ids(connection: Connection, run_id: str, *, limit: int) -> list[str]:
+    """Up to ``limit`` messages of a run that wait for approval, in the order they were planned."""
+    query = sa.select(message.c.id).where(message.c.run_id == run_id, _held()).order_by(message.c.id).limit(limit)
+    return list(connection.execute(query).scalars())
+
+
+def queued_ids(connection: Connection, run_id: str, *, limit: int) -> list[str]:
+    """Up to ``limit`` messages of a run that have not left and that nobody works on."""
+    query = sa.select(message.c.id).where(message.c.run_id == run_id, state_is(*_QUEUED)).order_by(message.c.id)
+    return list(connection.execute(query.limit(limit)).scalars())
+
+
+def held(connection: Connection, ids: Sequence[str]) -> list[Message]:
+    """Those among ``ids`` that still wait for approval, in the order they were planned, locked."""
+    query = sa.select(*message_columns()).where(among(connection, message.c.id, ids), _held()).order_by(message.c.id)
+    return [as_message(row) for row in connection.execute(query.with_for_update()).mappings()]
 
 
 def held_counts(connection: Connection, run_id: str, *, now: datetime) -> tuple[int, int]:
@@ -198,13 +204,13 @@ def _released(not_before: Any, reason: Reason | None, now: datetime) -> sa.Updat
     return message.update().where(_held()).values(**values)
 
 
-def cancel(connection: Connection, run_id: str, *, limit: int, now: datetime) -> int:
-    """Cancel up to ``limit`` queued messages of a rejected run. Answers how many; 0: there are none left."""
-    query = sa.select(message.c.id).where(message.c.run_id == run_id, state_is(*_QUEUED))
-    ids = list(connection.execute(query.order_by(message.c.id).limit(limit).with_for_update()).scalars())
-    change = move(S.CANCELLED, *_QUEUED).where(among(connection, message.c.id, ids))
+def cancel(connection: Connection, ids: Sequence[str], *, now: datetime) -> int:
+    """Cancel the queued ones among ``ids``, messages of a rejected run. Answers how many."""
+    query = sa.select(message.c.id).where(among(connection, message.c.id, ids), state_is(*_QUEUED))
+    locked = list(connection.execute(query.order_by(message.c.id).with_for_update()).scalars())
+    change = move(S.CANCELLED, *_QUEUED).where(among(connection, message.c.id, locked))
     values = {"reason": ReasonCode.LIMITS.value, "detail": REJECTED, "updated_at": now}
-    return connection.execute(change.values(**values)).rowcount if ids else 0
+    return connection.execute(change.values(**values)).rowcount
 
 
 def _held() -> sa.ColumnElement[bool]:

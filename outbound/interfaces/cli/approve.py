@@ -74,10 +74,14 @@ def _number(*, quiet: bool) -> int:
 
 def _agree(what: str, *, quiet: bool) -> None:
     from outbound.interfaces.cli.arguments import wrong_usage
+    from outbound.interfaces.cli.exits import EXIT_ERROR
+    from outbound.interfaces.cli.output import print_error
 
     if quiet or not sys.stdin.isatty():
         wrong_usage(f"give --yes to {what}")
-    typer.confirm(f"Really {what}? Its messages are cancelled for good", abort=True)
+    if not typer.confirm(f"Really {what}? Its messages are cancelled for good"):
+        print_error("outbound: nothing was decided")
+        raise typer.Exit(EXIT_ERROR)
 
 
 def _print(asked: "Request") -> None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from outbound.app import App
     from outbound.interfaces.cli.context import Context
     from outbound.runtime.serving import Listener
+    from outbound.runtime.virtual import VirtualReport
 
 
 def register(app: typer.Typer) -> None:
@@ -86,4 +87,21 @@ def _virtual(context: "Context", start: "datetime", end: "datetime", *, as_json:
         print_json({"report": report, "index": str(index)})
     else:
         typer.echo(f"Ran from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC in {report.moments} steps.")
+        _print_sums(report)
         typer.echo(f"Look through the messages: {index}")
+
+
+def _print_sums(report: "VirtualReport") -> None:
+    """What was planned and spent, and which runs wait for somebody."""
+    from outbound.domain.money import money_text
+    from outbound.interfaces.cli.output import alarm, counted
+
+    planned = report.planned
+    if planned.messages:
+        channels = ", ".join(f"{name} {number:,}" for name, number in planned.channels.most_common())
+        cost = money_text(planned.cost, report.currency)
+        typer.echo(f"Planned {counted(planned.messages, 'message')} ({channels}), about {cost}.")
+    if spent := sum(report.spent.values()):
+        typer.echo(f"Spent {money_text(spent, report.currency)}.")
+    for run, exceeded in planned.limited.items():
+        typer.echo(alarm(f"! {run} is over a limit and waits: {exceeded} -> outbound approve {run}"))

@@ -80,6 +80,12 @@ def recount(connection: Connection, active: Active, rule: Rule, slot: str, rest:
         announce(connection, active, rule, standing, rest)
 
 
+def waits(connection: Connection, run_id: str) -> dict[str, str]:
+    """The run by its name with the limit that it waits for, or nothing."""
+    standing = run_limits.standing(connection, run_id)
+    return {standing.name: standing.text} if standing is not None and standing.waits else {}
+
+
 def judged(
     connection: Connection, rule: Rule, standing: Standing | None, whole: Counted, *, slot: str = ""
 ) -> Exceeded | None:
