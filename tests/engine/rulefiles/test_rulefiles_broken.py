@@ -1,25 +1,40 @@
 """Files with one flaw each: the exact sentence, place, caret and hint (the cases stand in broken/)."""
 
 import re
+import time
 
 import pytest
 from broken_files import Case, read_cases
 from rulefile_samples import HERE, good_files, problems_of
 
 from outbound.domain.source import Severity
-from outbound.engine.rulefiles import Code, load
+from outbound.engine.rulefiles import Code, Loaded, load
 
 CASES = [
     pytest.param(case, id=f"{p.stem}-{case.flaw}") for p in sorted(HERE.glob("broken/*.txt")) for case in read_cases(p)
 ]
 
 
+LIMIT = 0.1
+load(good_files())  # whatever is read only once is read now
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_flaw_is_reported_in_these_words_at_this_place(case: Case) -> None:
-    """An error also refuses the whole set, and a warning does not."""
-    loaded = load(case.files())
+    """An error also refuses the whole set, and a warning does not. It takes less than 100 ms of this process's time."""
+    files = case.files()
+    loaded, spent = _timed(files)
+    if spent >= LIMIT:  # the machine may be busy with something else
+        spent = min(_timed(files)[1] for _ in range(3))
+    assert spent < LIMIT
     assert "\n".join(p.render() for p in loaded.problems) == case.expected
     assert (loaded.ruleset is None) == any(p.severity is Severity.ERROR for p in loaded.problems)
+
+
+def _timed(files: dict[str, bytes]) -> tuple[Loaded, float]:
+    started = time.process_time()
+    loaded = load(files)
+    return loaded, time.process_time() - started
 
 
 def test_every_code_of_the_loader_is_met_by_a_flaw_or_by_a_test_of_its_own() -> None:

@@ -90,6 +90,65 @@ def test_a_file_above_one_mebibyte_is_refused_unread() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"rule: x\n" * 1_310_720, b"[" * 10_485_760, b"\xff" * 10_485_760, MERGE_BOMB.encode().ljust(10_485_760, b"#")],
+    ids=["lines", "brackets", "no text", "bomb"],
+)
+def test_a_file_of_ten_megabytes_refuses_the_set_in_no_time(content: bytes) -> None:
+    """Fault F80, through the whole loader: the file is not even decoded."""
+    files = good_files()
+    files["rules/big.yaml"] = content
+    started = time.process_time()
+    loaded = load(files)
+    spent = time.process_time() - started
+    assert loaded.ruleset is None
+    assert [p.code for p in loaded.problems] == ["too-large"]
+    started = time.process_time()
+    load(good_files())
+    assert spent - (time.process_time() - started) < LIMIT
+
+
+@pytest.mark.parametrize("path", ["rules/policy.yaml", "rules/schema.yaml", "rules/segments.yaml", "rules/orders.yaml"])
+@pytest.mark.parametrize(
+    "tag", ["!!python/object/apply:os.system ['true']", "!!python/name:os.system", "!!binary aGk="]
+)
+def test_a_tag_in_any_file_refuses_the_set_and_runs_nothing(path: str, tag: str) -> None:
+    """Fault F80."""
+    files = good_files()
+    files[path] = b"---\nx: " + tag.encode() + b"\n---\n" + files[path]
+    loaded = load(files)
+    assert loaded.ruleset is None
+    assert "yaml-tag" in {p.code for p in loaded.problems}
+
+
+def _list_of_lines(lines: list[str]) -> dict[str, bytes]:
+    files = good_files()
+    written = "".join(f"  - {line}\n" for line in lines)
+    files["rules/recall.yaml"] = files["rules/recall.yaml"].replace(b"send:", f"who:\n{written}send:".encode())
+    return files
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f"not happened(order.placed, within {n}d)" for n in range(1, 300)],
+        [f"customer.phone != '{n}'" for n in range(300)],
+        [" or ".join(f"customer.phone == '{n}'" for n in range(390))],
+        [" or ".join(f"(customer.phone == '{n}' and not has(customer.plan))" for n in range(79))],
+    ],
+    ids=["denied events", "lines", "alternatives", "alternatives of two"],
+)
+def test_holding_every_condition_against_every_other_stays_cheap(lines: list[str]) -> None:
+    files = _list_of_lines(lines)
+    spent = []
+    for _ in range(3):
+        started = time.process_time()
+        assert load(files).ruleset is not None
+        spent.append(time.process_time() - started)
+    assert min(spent) < LIMIT * 2
+
+
 def test_bytes_that_are_no_text_are_refused_with_their_place() -> None:
     findings = Findings()
     read_documents("rules/x.yaml", b"rule: a\nowner: \xff", findings)
