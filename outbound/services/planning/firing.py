@@ -25,7 +25,7 @@ from outbound.storage import audience, runs
 from outbound.storage.conditions import clause_sql
 from outbound.storage.database import Database
 
-RANGE = 5_000
+RANGE = 10_000
 """Customers looked at in one transaction: the most that a kill can undo, and what bounds memory."""
 
 
@@ -79,11 +79,12 @@ def _survey(database: Database, active: Active, firing: Firing, *, now: datetime
     counts = Counts()
     for one in firing.run() if firing.run else (firing,):
         for target in one.targets:
-            after, looked_at = "", None
+            after, looked_at, memory = "", None, Memory()
             while looked_at is None or len(looked_at) == RANGE:
                 with database.read() as connection:
                     looked_at = _look(connection, one, target, after=after, now=now)
-                    counts.add(limits.rehearse(connection, active, one.rule, _matched(looked_at, target), now=now))
+                    matched = _matched(looked_at, target)
+                    counts.add(limits.rehearse(connection, active, one.rule, matched, now=now, memory=memory))
                 after = looked_at[-1][0] if looked_at else after
     return limits.counted_of(counts)
 

@@ -16,6 +16,7 @@ from outbound.domain.policy import Policy
 from outbound.domain.rule import Rule
 from outbound.engine.costs import price
 from outbound.engine.limits import PAST_RUNS, exceeded, usual
+from outbound.services.planning.alike import Memory
 from outbound.services.planning.enqueue import costs_of, count, verdict_of
 from outbound.services.planning.judge import judge
 from outbound.services.planning.occurrence import Prospect
@@ -127,10 +128,16 @@ def counted_of(counts: Counts) -> Counted:
 
 
 def rehearse(
-    connection: Connection, active: Active, rule: Rule, prospects: Iterable[Prospect], *, now: datetime
+    connection: Connection,
+    active: Active,
+    rule: Rule,
+    prospects: Iterable[Prospect],
+    *,
+    now: datetime,
+    memory: Memory | None = None,
 ) -> Counts:
-    """What planning would decide about these, without writing anything."""
-    judgement = judge(connection, active, rule, list(prospects), now=now)
+    """What planning would decide about these, without writing anything. ``memory`` as for ``judge``."""
+    judgement = judge(connection, active, rule, list(prospects), now=now, memory=memory)
     counts = count([verdict_of(one) for one in judgement.candidates])
     counts.costs = costs_of(judgement.candidates, active.ruleset.policy)
     counts.already = len(judgement.already)

@@ -29,7 +29,7 @@ def mailbox(shop: Shop) -> list[Path]:
 
 
 def test_a_key_sends_once_to_each(shop: Shop) -> None:
-    assert shop.run(*NOTICE, "--customer", "ada").out == "1 new (email 1), 0 already sent to\n"
+    assert shop.run(*NOTICE, "--customer", "ada").out == "1 new (email 1), 0 already sent to\n  about EUR 0.0004\n"
     assert shop.run(*NOTICE, "--customer", "ada").out == "0 new, 1 already sent to\n"
     shop.run(*HOURS)
     shop.run(*NOTICE, "--customer", "ada")
@@ -41,7 +41,7 @@ def test_a_dry_run_says_who_and_what_it_costs_and_writes_nothing(shop: Shop) -> 
     before = snapshot(shop)
     words = (*NOTICE, "--customer", "ada", "--customer", "nobody", "--dry-run")
     assert shop.run(*words).out == (
-        "2 rows: 1 would be sent (email 1)\n  1 unknown customer (nobody)\n  about EUR 0.00\n"
+        "2 rows: 1 would be sent (email 1)\n  1 unknown customer (nobody)\n  about EUR 0.0004\n"
     )
     answer = shop.run(*words, "--json").json
     assert answer["send"]["counts"]["channels"] == {"email": 1}
@@ -62,6 +62,7 @@ def test_a_file_names_the_lines_nobody_has(shop: Shop) -> None:
     answer = shop.run(*NOTICE, "--customers", str(file))
     assert answer.out == (
         "1 new (email 1), 0 already sent to\n  1 named more than once\n  1 unknown customer (line 3)\n"
+        "  about EUR 0.0004\n"
     )
     assert "[send.file]" in shop.run(*NOTICE, "--customers", "/nope.csv", status=1).err
 
