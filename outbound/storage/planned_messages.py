@@ -4,8 +4,9 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -57,7 +58,9 @@ class PlannedMessage(NamedTuple):
     alike: Alike
 
 
-_COLUMNS = (*PlannedMessage._fields[:-1], *(field.name for field in fields(Alike)))
+_ALIKE = tuple(field.name for field in fields(Alike))
+_values: Any = attrgetter(*_ALIKE)  # astuple copies deeply
+_COLUMNS = (*PlannedMessage._fields[:-1], *_ALIKE)
 
 
 def insert_planned(connection: Connection, rows: Sequence[PlannedMessage], *, shared: Mapping[str, Any]) -> set[str]:
@@ -72,7 +75,7 @@ def insert_planned(connection: Connection, rows: Sequence[PlannedMessage], *, sh
     common = {**_EMPTY, **shared, "updated_at": shared["created_at"]}
     columns = (*_COLUMNS, *common)
     if copies(connection, len(rows)):
-        texts = {key: "\t".join(map(copy_text, (*astuple(a), *common.values()))) for key, a in kinds.items()}
+        texts = {key: "\t".join(map(copy_text, (*_values(a), *common.values()))) for key, a in kinds.items()}
         lines = [
             f"{row.id}\t{copy_text(row.once)}\t{copy_text(row.customer_id)}\t{copy_text(row.context)}\t"
             f"{texts[id(row.alike)]}"
@@ -82,7 +85,7 @@ def insert_planned(connection: Connection, rows: Sequence[PlannedMessage], *, sh
             return set()
     instant = instant_writer(connection)
     tails = {
-        key: tuple(instant(v) if isinstance(v, datetime) else v for v in (*astuple(a), *common.values()))
+        key: tuple(instant(v) if isinstance(v, datetime) else v for v in (*_values(a), *common.values()))
         for key, a in kinds.items()
     }
     inserted = insert_ignore(connection, message, columns, [row[:4] + tails[id(row.alike)] for row in rows])

@@ -9,6 +9,8 @@ from sqlmodel import Field, SQLModel
 from outbound.storage.tables.base import Json, table
 
 _PENDING = sa.text("pending")
+_LIVING = sa.text("merged_into IS NULL")
+_MOVED = sa.text("moved_from IS NOT NULL")
 
 
 class CustomerRow(SQLModel, table=True):
@@ -16,11 +18,17 @@ class CustomerRow(SQLModel, table=True):
 
     ``zone_source`` is what the send zone is worked out from: ``tz:Europe/Rome``, ``country:IT``,
     ``phone:Europe/Rome,Europe/Vatican`` or empty. ``quiet_from`` and ``quiet_to`` are ``HH:MM`` in their zone.
-    A merged customer keeps its row with ``merged_into`` set and nothing else.
+    A merged customer keeps its row with ``merged_into`` set and nothing else. ``moved_from`` is the zone source
+    before it changed, until planning has looked at what waits for the customer; null for all others.
     """
 
     __tablename__ = "customer"
-    __table_args__ = (sa.Index("ix_customer_zone", "zone_source", "country"),)
+    __table_args__ = (
+        sa.Index("ix_customer_zone", "zone_source", "country"),
+        # The customers of a zone in the order planning goes through them.
+        sa.Index("ix_customer_zone_id", "zone_source", "id", sqlite_where=_LIVING, postgresql_where=_LIVING),
+        sa.Index("ix_customer_moved", "id", sqlite_where=_MOVED, postgresql_where=_MOVED),
+    )
 
     id: str = Field(primary_key=True)
     country: str | None = None
@@ -34,6 +42,7 @@ class CustomerRow(SQLModel, table=True):
     zone_source: str = ""
     attributes: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     merged_into: str | None = None
+    moved_from: str | None = None
     created_at: datetime
     updated_at: datetime
 

@@ -34,6 +34,18 @@ def upgrade() -> None:
     limited = sa.text("limited <> ''")
     op.create_index("ix_run_limited", "run", ["limited"], unique=False, sqlite_where=limited, postgresql_where=limited)
     _add("customer_change", sa.Column("pending", sa.Boolean(), nullable=False, server_default=sa.false()))
+    _add("customer", sa.Column("moved_from", _TEXT, nullable=True))
+    moved = sa.text("moved_from IS NOT NULL")
+    op.create_index("ix_customer_moved", "customer", ["id"], unique=False, sqlite_where=moved, postgresql_where=moved)
+    living = sa.text("merged_into IS NULL")
+    op.create_index(
+        "ix_customer_zone_id",
+        "customer",
+        ["zone_source", "id"],
+        unique=False,
+        sqlite_where=living,
+        postgresql_where=living,
+    )
     pending = sa.text("pending")
     op.create_index(
         "ix_customer_change_pending",
