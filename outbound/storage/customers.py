@@ -163,12 +163,25 @@ def write_history(
 
 
 def set_zone_source(connection: Connection, sources: Mapping[str, str]) -> None:
-    """Store what each customer's send zone is worked out from."""
+    """Store what each customer's send zone is worked out from; who was somewhere else before has moved.
+
+    ``updated_at`` says who is new: a row that never changed was nowhere before.
+    """
     if sources:
+        source = sa.bindparam("source", type_=sa.Text())
         connection.execute(
             sa.update(customer)
             .where(customer.c.id == sa.bindparam("customer"))
-            .values(zone_source=sa.bindparam("source")),
+            .values(
+                zone_source=source,
+                moved_from=sa.case(
+                    (
+                        sa.and_(customer.c.updated_at > customer.c.created_at, customer.c.zone_source != source),
+                        sa.func.coalesce(customer.c.moved_from, customer.c.zone_source),
+                    ),
+                    else_=customer.c.moved_from,
+                ),
+            ),
             [{"customer": identity, "source": source} for identity, source in sources.items()],
         )
 

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from outbound.domain.ids import new_id
 from outbound.storage import tables
-from outbound.storage.sets import insert_into
+from outbound.storage.sets import among, chunks, insert_into
 
 Miss = tuple[str, int]
 """Customer id and the index of the first ``who`` clause that did not match; NOT_COVERED where all of them did."""
@@ -72,6 +72,15 @@ def find_run(connection: Connection, *, rule: str, slot: str) -> str | None:
     """The id of the run of (rule, slot), if anybody was looked at for it."""
     run = tables.run
     return connection.execute(sa.select(run.c.id).where(run.c.rule == rule, run.c.slot == slot)).scalar()
+
+
+def slots(connection: Connection, run_ids: Iterable[str]) -> dict[str, str]:
+    """The slots of these runs, by id."""
+    run, found = tables.run, {}
+    for some in chunks(sorted(set(run_ids))):
+        statement = sa.select(run.c.id, run.c.slot).where(among(connection, run.c.id, some))
+        found.update({row[0]: row[1] for row in connection.execute(statement)})
+    return found
 
 
 def add_counts(

@@ -21,7 +21,7 @@ from outbound.domain.message import Message, MessageState
 from outbound.domain.person import Person
 from outbound.domain.policy import BrandIdentity
 from outbound.domain.reasons import Reason, ReasonCode
-from outbound.domain.rule import Rule
+from outbound.domain.rule import DateTrigger, Rule
 from outbound.engine.conditions import evaluate, needs_history
 from outbound.engine.conditions.facts import Facts, customer_values
 from outbound.engine.ladder import Switches
@@ -35,7 +35,7 @@ from outbound.services.dispatch.points import hit
 from outbound.services.dispatch.screening import RECHECK, Case, Go, Screened, Stop, Wait, screen
 from outbound.services.dispatch.words import needs_planned, settle
 from outbound.services.releases import Active
-from outbound.storage import customers, events, outbox_claims, outbox_gate, people, run_limits
+from outbound.storage import customers, events, outbox_claims, outbox_gate, people, run_limits, runs
 from outbound.storage.outbox_gate import Begin, Held, Past, Stopped
 
 log = structlog.get_logger("outbound.dispatch")
@@ -127,6 +127,7 @@ class _Gate:
         switches = Switches(paused=outbox_gate.paused(connection), limited=run_limits.limited(connection))
         self._load_history(connection, messages)
         judge = Judge(ruleset=self._active.ruleset, switches=switches, open_channel=self._takes, now=self._now)
+        days = runs.slots(connection, [m.run_id for m in messages if self._is_dated(m)])
         others = Competition(connection, judge, messages, persons)
         for message in others.in_order(messages):
             past = pasts.get(message.id, Past())
@@ -140,6 +141,7 @@ class _Gate:
                 who=self._who,
                 adapter_for=self._kit.adapters.get,
                 now=self._now,
+                day=days.get(message.run_id, ""),
             )
             try:
                 self._sort(case, screen(case), others)
@@ -154,6 +156,10 @@ class _Gate:
         hit("gate.open")
         self._count()
         return self._passed
+
+    def _is_dated(self, message: Message) -> bool:
+        rule = self._active.ruleset.rules.get(message.rule)
+        return rule is not None and isinstance(rule.trigger, DateTrigger)
 
     def _takes(self, channel: ChannelName) -> bool:
         """Whether the channel's account takes messages just now."""

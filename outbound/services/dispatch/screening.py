@@ -14,9 +14,8 @@ from outbound.domain.reasons import Reason, ReasonCode
 from outbound.domain.rule import Rule
 from outbound.domain.traffic import Traffic
 from outbound.engine.ladder import Candidate, Switches, decide
-from outbound.engine.timing.walls import resolve_wall
-from outbound.engine.timing.zones import zone_named
 from outbound.services.dispatch.competition import is_over, planned_for
+from outbound.services.dispatch.own_time import own_time, still_due
 from outbound.services.releases import Active
 from outbound.storage.outbox_gate import Past, PastLeg
 
@@ -30,7 +29,8 @@ _NOT_ALLOWED = frozenset({ReasonCode.SUPPRESSED, ReasonCode.CONSENT})
 class Case:
     """One message and everything its gate looks at. ``who`` answers the rule's conditions about the person now.
 
-    ``traffic`` is what else reaches the customer, as far as caps and arbitration are concerned.
+    ``traffic`` is what else reaches the customer, as far as caps and arbitration are concerned. ``day`` is the local
+    day a date rule planned the message for, "" for any other.
     """
 
     message: Message
@@ -42,6 +42,7 @@ class Case:
     who: Callable[[Rule, Person], bool | None]
     adapter_for: Callable[[ChannelName], Adapter | None]
     now: datetime
+    day: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,9 @@ def _screen(case: Case) -> Screened:
         return Stop(state=MessageState.CANCELLED, reason=Reason(ReasonCode.RULE_WITHDRAWN, "active.until"))
     if case.person is None:
         return Stop(state=MessageState.CANCELLED, reason=Reason(ReasonCode.ERASED))
-    due = _own_time(message)
+    if not still_due(message, rule, case.person, case.active, day=case.day):
+        return Stop(state=MessageState.SKIPPED, reason=Reason(ReasonCode.MATCH, "date"))
+    due = own_time(message, rule, case.person, case.active)
     if due is not None and due > now:
         return Wait(until=due, reason=Reason(ReasonCode.QUIET_HOURS, "wall_time"))
     if message.held_by and case.who(rule, case.person) is not True:
@@ -171,11 +174,3 @@ def _answer(
 
 def _expired(detail: str) -> Stop:
     return Stop(state=MessageState.EXPIRED, reason=Reason(ReasonCode.EXPIRED, detail))
-
-
-def _own_time(message: Message) -> datetime | None:
-    """The message's wall-clock time resolved again: clocks change, and so do the tables of time zones."""
-    if not message.local_time or not message.zone or message.held_by or message.attempts or message.leg > 1:
-        return None
-    local = datetime.fromisoformat(message.local_time).replace(tzinfo=None)
-    return resolve_wall(local, zone_named(message.zone))

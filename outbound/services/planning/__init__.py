@@ -14,6 +14,7 @@ from outbound.services.planning.current import plan_current
 from outbound.services.planning.dates import plan_dates
 from outbound.services.planning.enters import plan_enters
 from outbound.services.planning.events import plan_events
+from outbound.services.planning.moves import plan_moves
 from outbound.services.planning.report import Counts, Missed, PlanReport
 from outbound.services.planning.schedules import plan_schedules
 from outbound.services.planning.unknown import plan_newcomers, plan_unknown
@@ -29,6 +30,7 @@ STAGES: tuple[Callable[[Pass], None], ...] = (
     plan_changes,
     plan_enters,
     plan_current,
+    plan_moves,
     plan_dates,
     plan_schedules,
 )

@@ -74,6 +74,18 @@ def slots_of(
     return [slot for slot in slots if live_at(active, rule, slot.instant, bucket.zone)]
 
 
+def days_of(
+    active: Active, dated: tuple[Rule, DateTrigger], bucket: Bucket, *, after: datetime, until: datetime
+) -> list[tuple[datetime, date]]:
+    """The same for a date rule: the local days on which anybody can be due, each with its instant first."""
+    rule, trigger = dated
+    return [
+        (instant, day)
+        for day, instant in _days_between(trigger.at, bucket.zone, after, until)
+        if targets_of(active, rule.id, day, bucket.country) and live_at(active, rule, instant, bucket.zone)
+    ]
+
+
 @lru_cache(maxsize=8192)
 def targets_of(active: Active, rule_id: str, day: date, country: str | None) -> tuple[DateTarget, ...]:
     """Who is due by a date rule on a local day (``engine.timing.date_targets``)."""
@@ -151,11 +163,7 @@ def _local_days(active: Active, groups: Groups, after: datetime, until: datetime
     by_kind = dict(groups)
     for rule, trigger in compiled(active).dates:
         for bucket in by_kind[trigger.zone, trigger.calendar]:
-            times = [
-                (instant, day)
-                for day, instant in _days_between(trigger.at, bucket.zone, after, until)
-                if targets_of(active, rule.id, day, bucket.country) and live_at(active, rule, instant, bucket.zone)
-            ]
+            times = days_of(active, (rule, trigger), bucket, after=after, until=until)
             if times:
                 yield Due(rule, trigger, bucket, times)
 

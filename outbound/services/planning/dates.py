@@ -31,25 +31,26 @@ def plan_dates(work: Pass) -> None:
 
 
 def _plan_day(work: Pass, dated: tuple[Rule, DateTrigger], bucket: Bucket, day: date, instant: datetime) -> None:
-    rule, trigger = dated
+    rule = dated[0]
     targets = targets_of(work.active, rule.id, day, bucket.country)
     catch_up = rule.catch_up or DEFAULT_CATCH_UP
     if instant < work.now:
         if add(instant, catch_up, bucket.zone) < work.now:
             work.miss(rule.id, day.isoformat(), bucket.key, instant, f"missed; older than {catch_up}")
             return
-        targets = tuple(t for t in targets if not _overtaken(trigger, t, bucket.zone, work.now))
+        targets = targets_left(work, dated, bucket, day, instant)
         if not targets:
             work.miss(rule.id, day.isoformat(), bucket.key, instant, "missed; the next offset is due")
             return
-    firing = _firing(dated, bucket, day, instant, targets)
+    firing = firing_of(dated, bucket, day, instant, targets)
     firing = replace(firing, run=partial(_whole_run, work, dated, day))
     work.fired(plan_firing(work.database, work.active, firing, now=work.now))
 
 
-def _firing(
+def firing_of(
     dated: tuple[Rule, DateTrigger], bucket: Bucket, day: date, instant: datetime, targets: Iterable[DateTarget]
 ) -> Firing:
+    """What is planned of a local day in one bucket."""
     rule, trigger = dated
     return Firing(
         rule=rule,
@@ -73,9 +74,20 @@ def _whole_run(work: Pass, dated: tuple[Rule, DateTrigger], day: date) -> Iterat
         if instant < work.now:
             if add(instant, rule.catch_up or DEFAULT_CATCH_UP, bucket.zone) < work.now:
                 continue
-            targets = tuple(t for t in targets if not _overtaken(trigger, t, bucket.zone, work.now))
+            targets = targets_left(work, dated, bucket, day, instant)
         if targets:
-            yield _firing(dated, bucket, day, instant, targets)
+            yield firing_of(dated, bucket, day, instant, targets)
+
+
+def targets_left(
+    work: Pass, dated: tuple[Rule, DateTrigger], bucket: Bucket, day: date, instant: datetime
+) -> tuple[DateTarget, ...]:
+    """Who is due on a day: on a late one without those whose next offset is due already."""
+    rule, trigger = dated
+    targets = targets_of(work.active, rule.id, day, bucket.country)
+    if instant >= work.now:
+        return targets
+    return tuple(t for t in targets if not _overtaken(trigger, t, bucket.zone, work.now))
 
 
 def _overtaken(trigger: DateTrigger, target: DateTarget, zone: ZoneInfo, now: datetime) -> bool:

@@ -46,7 +46,7 @@ def _plan_bucket(work: Pass, scheduled: tuple[Rule, ScheduleTrigger], bucket: Bu
             note = f"missed; older than {catch_up}"
             work.miss(rule.id, slot_name(rule, newest), bucket.key, newest.instant, note)
     for slot in upcoming:
-        firing = replace(_firing(rule, bucket, slot), run=partial(_whole_run, work, scheduled, slot))
+        firing = replace(firing_of(rule, bucket, slot), run=partial(_whole_run, work, scheduled, slot))
         work.fired(plan_firing(work.database, work.active, firing, now=work.now))
 
 
@@ -59,10 +59,11 @@ def _whole_run(work: Pass, scheduled: tuple[Rule, ScheduleTrigger], slot: Slot) 
         for one in slots_of(work.active, scheduled, bucket, after=after, until=until):
             too_late = add(one.instant, rule.catch_up or DEFAULT_CATCH_UP, bucket.zone) < work.now
             if slot_name(rule, one) == name and not too_late and not work.has_fired(rule.id, name, bucket.key):
-                yield _firing(rule, bucket, one)
+                yield firing_of(rule, bucket, one)
 
 
-def _firing(rule: Rule, bucket: Bucket, slot: Slot) -> Firing:
+def firing_of(rule: Rule, bucket: Bucket, slot: Slot) -> Firing:
+    """What is planned of a slot in one bucket."""
     placeholders = {"period": slot.key, "date": slot.day.isoformat(), "year": str(slot.day.year)}
     occurrence = Occurrence(
         placeholders=placeholders,
