@@ -72,10 +72,11 @@ def index_attributes(connection: Connection, schema: Schema) -> None:
 
 
 def _starts(rule: Rule, before: Mapping[str, str], fresh: set[str]) -> bool:
+    """Whether the rule may be shown what is there now; one that says ``from`` may not: what was before is not known."""
     match rule.trigger:
         case EntersTrigger():
             return rule.id not in before or rule.trigger.segment in fresh
-        case ChangedTrigger():
+        case ChangedTrigger(old=None):
             return rule.id not in before
         case _:
             return False

@@ -18,6 +18,7 @@ from outbound.engine.timing.zones import customer_source, resolve_zones, zone_na
 from outbound.services.baselines import CURRENT
 from outbound.services.planning import enters
 from outbound.services.planning.changes import change_occurrence
+from outbound.services.planning.compiled import compiled
 from outbound.services.planning.enqueue import enqueue
 from outbound.services.planning.firing import RANGE, rule_lock
 from outbound.services.planning.occurrence import Prospect
@@ -34,6 +35,9 @@ _NOTHING: Final = "{}"
 
 def plan_current(work: Pass) -> None:
     """Fire the rules that wait for it, for everybody whom they would have fired for before."""
+    rules = compiled(work.active)
+    if not rules.changes and not rules.doorways:
+        return
     with work.database.read() as connection:
         waiting = json.loads(runs.read_fact(connection, CURRENT) or _NOTHING)
     for rule_id, at in sorted(waiting.items()):
@@ -55,24 +59,17 @@ def _plan_range(work: Pass, rule: Rule, at: datetime) -> bool:
         waiting = json.loads(runs.read_fact(connection, CURRENT) or _NOTHING)
         if rule.id not in waiting:
             return False  # another planner was first
-        run_id = runs.open_run(
-            connection,
-            rule=rule.id,
-            slot=slot,
-            release=work.active.id,
-            rule_version=rule.version,
-            trigger="enters" if isinstance(rule.trigger, EntersTrigger) else "changed",
-            now=work.now,
-        )
-        number, after = runs.progress(connection, run_id, _ZONE)
+        begun = runs.find_run(connection, rule=rule.id, slot=slot)
+        number, after = runs.progress(connection, begun, _ZONE) if begun else (0, "")
         match rule.trigger:
             case EntersTrigger(segment=segment):
                 ids = _enter(work, connection, rule, segment, after, at=at, slot=slot)
             case ChangedTrigger() as trigger:
-                ids = _change(work, connection, rule, trigger, after, at=at, run_id=run_id)
+                ids = _change(work, connection, rule, trigger, after, at=at, slot=slot)
             case _:
                 ids = []
         if ids:
+            run_id = _open_run(work, connection, rule, slot)
             runs.record_range(
                 connection, run_id=run_id, zone=_ZONE, number=number, upto=ids[-1], misses=(), now=work.now
             )
@@ -100,10 +97,8 @@ def _enter(
 
 
 def _change(
-    work: Pass, connection: Connection, rule: Rule, trigger: ChangedTrigger, after: str, *, at: datetime, run_id: str
+    work: Pass, connection: Connection, rule: Rule, trigger: ChangedTrigger, after: str, *, at: datetime, slot: str
 ) -> list[str]:
-    if trigger.old is not None:
-        return []  # what was there before is not known
     policy = work.active.ruleset.policy
     wanted = _wanted(work, rule, trigger)
     zone = zone_named(policy.timezone)
@@ -133,8 +128,22 @@ def _change(
         )
         occurrence = change_occurrence(work, rule, change, person, identity=_ZONE)
         prospects.append(Prospect(customer_id=customer_id, occurrence=occurrence))
-    work.counts.add(enqueue(connection, work.active, rule, prospects, run_id=run_id, now=work.now))
+    if prospects:
+        run_id = _open_run(work, connection, rule, slot)
+        work.counts.add(enqueue(connection, work.active, rule, prospects, run_id=run_id, now=work.now))
     return ids
+
+
+def _open_run(work: Pass, connection: Connection, rule: Rule, slot: str) -> str:
+    return runs.open_run(
+        connection,
+        rule=rule.id,
+        slot=slot,
+        release=work.active.id,
+        rule_version=rule.version,
+        trigger="enters" if isinstance(rule.trigger, EntersTrigger) else "changed",
+        now=work.now,
+    )
 
 
 def _wanted(work: Pass, rule: Rule, trigger: ChangedTrigger) -> Clause:

@@ -137,14 +137,15 @@ def test_what_was_there_before_the_rule_is_the_baseline(database: Database) -> N
 
 
 def test_include_current_fires_for_todays_values_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The flag is about new rules only: the rule that was there before does not fire again."""
+    """The flag is about new rules only; one that says ``from`` cannot know what was before."""
     monkeypatch.setattr("outbound.services.planning.current.RANGE", 2)
     for name in ("ada", "bob", "cy"):
         add_customer(database, name, attributes={"plan": "pro"})
     add_customer(database, "dan", attributes={"plan": "free"})
     to = PRO.replace("from: free, ", "")
     publish(database, rule_files(ANY), BEFORE)
-    active = publish(database, rule_files(ANY, to), utc("2026-01-03 00:00"), include_current=True)
+    known = PRO.replace("rule: pro", "rule: known")
+    active = publish(database, rule_files(ANY, to, known), utc("2026-01-03 00:00"), include_current=True)
     for _ in range(2):
         plan(database, active, utc("2026-01-03 00:01"))
     assert sent(database) == ["ada", "bob", "cy"]
