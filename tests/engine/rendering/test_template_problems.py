@@ -1,5 +1,7 @@
 """What ``outbound check`` says about templates, with the exact place and sentence."""
 
+from dataclasses import replace
+
 import pytest
 from template_workbench import (
     BRAND,
@@ -15,6 +17,8 @@ from template_workbench import (
     shipped_ruleset,
 )
 
+from outbound.domain.experiment import Experiment, Variant
+from outbound.domain.rule import ChangedTrigger, EntersTrigger
 from outbound.domain.source import Severity
 from outbound.engine.rendering import compile_templates
 
@@ -225,6 +229,47 @@ def test_a_template_may_read_only_what_its_rule_can_give() -> None:
     name = "templates/order-received/template.yaml"
     changed[name] = changed[name].replace(b"event: [order_id,", b"event: [carrier, order_id,")
     _, problems = compile_templates(changed, policy=ruleset.policy, schema=ruleset.schema, rules=ruleset.rules)
+    assert "rule order-received has no 'event.carrier' to give" in [problem.message for problem in problems]
+
+
+def test_what_a_change_and_an_entry_give_is_the_same_for_every_rule() -> None:
+    """``change`` is there for rules of the trigger ``changed`` alone, ``entry`` for those of ``enters``."""
+    ruleset = shipped_ruleset()
+    changed = dict(shipped_files())
+    name = "templates/order-received/template.yaml"
+    roots = b"\n  change: [attribute, old, new, date]\n  entry: [number, date]\n  event: ["
+    changed[name] = changed[name].replace(b"\n  event: [", roots)
+    _, problems = compile_templates(changed, policy=ruleset.policy, schema=ruleset.schema, rules=ruleset.rules)
+    told = {problem.message.removeprefix("rule order-received has no ") for problem in problems}
+    assert {"'change.old' to give", "'entry.number' to give"} <= told
+
+    rule = ruleset.rules["order-received"]
+    for trigger, missing in (
+        (ChangedTrigger(attribute="country"), {"entry.number", "entry.date"}),
+        (EntersTrigger(segment="regulars"), {"change.attribute", "change.old", "change.new", "change.date"}),
+    ):
+        rules = {rule.id: replace(rule, trigger=trigger)}
+        _, problems = compile_templates(changed, policy=ruleset.policy, schema=ruleset.schema, rules=rules)
+        lacking = {problem.message.split("'")[1] for problem in problems if "to give" in problem.message}
+        assert {value for value in lacking if not value.startswith("event.")} == missing
+
+    changed[name] = changed[name].replace(b"[number, date]", b"[nummer, date]")
+    _, problems = compile_templates(changed, policy=ruleset.policy, schema=ruleset.schema)
+    told = {(problem.message, problem.suggestion) for problem in problems}
+    assert ("there is no 'entry.nummer'", "did you mean number?") in told
+
+
+def test_a_template_of_a_variant_is_checked_against_its_rule() -> None:
+    """The variants of an experiment send templates too."""
+    ruleset = shipped_ruleset()
+    changed = dict(shipped_files())
+    name = "templates/order-received/template.yaml"
+    changed[name] = changed[name].replace(b"event: [order_id,", b"event: [carrier, order_id,")
+    rule = ruleset.rules["order-received"]
+    arms = {"one": Variant(name="one", weight=1, template="order-received")}
+    experiment = Experiment(id="x", unit="id", coverage=10_000, holdout=100, variants=arms)
+    tried = replace(rule, experiment=experiment, send=replace(rule.send, templates={}))
+    _, problems = compile_templates(changed, policy=ruleset.policy, schema=ruleset.schema, rules={rule.id: tried})
     assert "rule order-received has no 'event.carrier' to give" in [problem.message for problem in problems]
 
 
