@@ -113,6 +113,16 @@ def test_a_yearly_date_once_per_experiment_is_meant() -> None:
     assert rule("birthday", edited("rules/dates.yaml", 'once: "{year}"', arm)).once.fill({}) == "b1"
 
 
+def test_an_experiment_and_the_policys_holdout_need_ids_of_their_own() -> None:
+    """One id is one salt: whoever is held out of all marketing would be the first to be held out here too."""
+    files = edited("rules/policy.yaml", "zones:", "holdout: {share: 5%, id: winback-2026-q4}\nzones:")
+    (problem,) = problems_of(files)
+    assert (problem.code, str(problem.span)) == ("duplicate-experiment", "rules/growth.yaml:11:7")
+    assert problem.message == (
+        "'winback-2026-q4' is the id of the policy's holdout too: the same people would be held out of both"
+    )
+
+
 def test_limits_are_kept_in_millionths_and_fractions() -> None:
     found = rule("winback").limits
     assert found == Limits(recipients=60_000, cost=90_000_000, currency="EUR", growth=0.3)
