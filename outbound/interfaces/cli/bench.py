@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 BENCHES = {
     "import": "outbound.services.bench.import_:measure",
     "plan_newsletter": "outbound.services.bench.plan_newsletter:measure",
+    "plan_million": "outbound.services.bench.plan_million:measure",
+    "plan_million_pg": "outbound.testing.bench.plan_million:measure",
     "condition": "outbound.services.bench.condition:measure",
     "render_email": "outbound.testing.bench.render_email:measure",
     "send_email_sqlite": "outbound.testing.bench.send_email:measure_sqlite",
