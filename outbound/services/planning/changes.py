@@ -62,11 +62,14 @@ def _plan_batch(work: Pass) -> int:
         locks.customers(connection, sorted({c.customer_id for c in found}))
         moved = survivors(connection, sorted({c.customer_id for c in found}))
         changes = [replace(c, customer_id=moved.get(c.customer_id, c.customer_id)) for c in found]
-        batch = _Batch(work, connection, changes)
-        for change in changes:
-            for listener, trigger in rules.changes.get(change.attribute, ()):
-                batch.show(change, listener, trigger)
-        batch.enqueue()
+        awaited = [
+            (change, listener)
+            for change in changes
+            for listener, trigger in rules.changes.get(change.attribute, ())
+            if fits(change, trigger)
+        ]
+        if awaited:
+            _Batch(work, connection, awaited).enqueue()
         enters.settle_after(connection, work, ((c.customer_id, c.attribute) for c in changes))
         change_log.clear(connection, [c.id for c in found])
         return len(found)
@@ -96,18 +99,20 @@ class _Day:
 class _Batch:
     """Some changes with everything the rules ask about, loaded set-wise."""
 
-    def __init__(self, work: Pass, connection: Connection, changes: Sequence[PendingChange]) -> None:
+    def __init__(self, work: Pass, connection: Connection, awaited: Sequence[tuple[PendingChange, Listener]]) -> None:
         self._work = work
         self._connection = connection
-        self._people = load_people(connection, sorted({c.customer_id for c in changes}))
-        self._history = _history(connection, work, changes)
+        self._people = load_people(connection, sorted({change.customer_id for change, _ in awaited}))
+        self._history = _history(connection, awaited)
         self._days: dict[tuple[str, str], _Day] = {}
-        self._last = max(c.customer_id for c in changes)
+        self._last = max(change.customer_id for change, _ in awaited)
+        for change, listener in awaited:
+            self._show(change, listener)
 
-    def show(self, change: PendingChange, listener: Listener, trigger: ChangedTrigger) -> None:
+    def _show(self, change: PendingChange, listener: Listener) -> None:
         """Ask one rule about one change."""
         person = self._people.get(change.customer_id)
-        if person is None or not fits(change, trigger):
+        if person is None:
             return
         rule, now = listener.rule, self._work.now
         zone = resolve_zones(customer_source(person.customer), self._work.active.ruleset.policy).at
@@ -141,7 +146,13 @@ class _Batch:
                 now=self._work.now,
             )
             counts = enqueue(
-                self._connection, self._work.active, day.rule, day.prospects, run_id=run_id, now=self._work.now
+                self._connection,
+                self._work.active,
+                day.rule,
+                day.prospects,
+                run_id=run_id,
+                now=self._work.now,
+                people=self._people,
             )
             self._work.counts.add(counts)
             if day.misses:
@@ -187,13 +198,10 @@ def change_occurrence(
     )
 
 
-def _history(connection: Connection, work: Pass, changes: Sequence[PendingChange]) -> Mapping[str, Sequence[Event]]:
+def _history(
+    connection: Connection, awaited: Sequence[tuple[PendingChange, Listener]]
+) -> Mapping[str, Sequence[Event]]:
     """The past of the customers whose change is asked about by a rule that looks back."""
-    names: set[str] = set()
-    customers: set[str] = set()
-    for change in changes:
-        looked_at = {n for x, _ in compiled(work.active).changes.get(change.attribute, ()) for n in x.history}
-        if looked_at:
-            names |= looked_at
-            customers.add(change.customer_id)
+    names = {name for _, listener in awaited for name in listener.history}
+    customers = {change.customer_id for change, listener in awaited if listener.history}
     return event_log.history(connection, sorted(customers), names) if names else {}
