@@ -20,7 +20,7 @@ class Spent:
 
 
 def spent(connection: Connection, run_id: str | None) -> tuple[Spent, ...]:
-    """By channel, country and currency, of one run or of all (None).
+    """By channel, currency and country, of one run or of all (None).
 
     Every leg counts that a provider charges for: also one that bounced later and was followed by another.
     Customers who are gone count under the country "".
@@ -37,7 +37,7 @@ def spent(connection: Connection, run_id: str | None) -> tuple[Spent, ...]:
         .select_from(source)
         .where(leg.c.cost > 0)
         .group_by(leg.c.channel, country, currency)
-        .order_by(leg.c.channel, country, currency)
+        .order_by(leg.c.channel, currency, country)
     )
     if run_id is not None:
         query = query.where(message.c.run_id == run_id)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from outbound.services.reports import Costs, Equation, RunReport
     from outbound.storage.database import Database
 
+_PLACES = 5
+"""Countries named of each channel; `--json` has all of them."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -121,13 +124,21 @@ def money(amounts: "Mapping[str, int]") -> str:
 
 
 def _print_costs(costs: "Costs") -> None:
+    """Planned and spent; of each channel the countries that cost most."""
+    from itertools import groupby
+
     from outbound.domain.money import money_text
 
-    places = [f"{s.channel} {s.country or '-'} {s.legs:,} {money_text(s.cost, s.currency)}" for s in costs.spent]
     if costs.planned:
         typer.echo(f"{'planned for':13}{money(costs.planned)}")
-    if places:
-        typer.echo(f"{'spent':13}{money(costs.total)}   {', '.join(places)}")
+    if costs.spent:
+        typer.echo(f"{'spent':13}{money(costs.total)}")
+    for (channel, currency), group in groupby(costs.spent, key=lambda one: (one.channel, one.currency)):
+        places = sorted(group, key=lambda one: -one.cost)
+        named = [f"{p.country or '-'} {p.legs:,} {money_text(p.cost, currency)}" for p in places[:_PLACES]]
+        total = money_text(sum(p.cost for p in places), currency)
+        more = f", {len(places) - _PLACES} more" if len(places) > _PLACES else ""
+        typer.echo(f"  {channel:11}{total}   {', '.join(named)}{more}")
 
 
 def _print_limits(report: "RunReport") -> None:

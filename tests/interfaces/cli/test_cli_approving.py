@@ -80,7 +80,7 @@ def test_a_send_over_a_limit_exits_2_and_says_how_to_approve_it(limited: Shop) -
     assert "Spent EUR 0.0012.\n" in hours(limited, "08:10", "08:20")
     assert len(mailbox(limited)) == 3
     report = limited.run("report", "blast/k1").out
-    assert "spent        EUR 0.0012   email IT 3 EUR 0.0012\n" in report
+    assert "spent        EUR 0.0012\n  email      EUR 0.0012   IT 3 EUR 0.0012\n" in report
     assert "approved     by mia on 2026-11-24 08:10 UTC: 3 messages, EUR 0.0012\n" in report
     assert report.endswith("\n3 = 0 skipped + 3 messages (sent 3): holds\n")
     assert "spent EUR 0.0012 (email EUR 0.0012)\n" in limited.run("status").out
