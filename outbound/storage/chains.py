@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from outbound.storage.sets import among, chunks
+from outbound.storage.sets import among, among_bound, bound, chunks
 from outbound.storage.tables import message, run
 
 REACTIVE = ("event", "changed", "enters")
@@ -17,18 +19,23 @@ def reactions(connection: Connection, customers: Sequence[str], *, since: dateti
     """When messages of reactive rules were made for each of these customers, from ``since`` on."""
     found: dict[str, list[datetime]] = {}
     for some in chunks(customers):
-        statement = (
-            sa.select(message.c.customer_id, message.c.created_at)
-            .join(run, run.c.id == message.c.run_id)
-            .where(
-                among(connection, message.c.customer_id, some),
-                message.c.created_at >= since,
-                run.c.trigger.in_(REACTIVE),
-            )
-        )
-        for identity, at in connection.execute(statement).all():
+        values = {"customers": bound(connection, some), "since": since}
+        for identity, at in connection.execute(_reactions(connection.dialect.name), values).all():
             found.setdefault(identity, []).append(at)
     return found
+
+
+@cache
+def _reactions(dialect: str) -> sa.Select[Any]:
+    return (
+        sa.select(message.c.customer_id, message.c.created_at)
+        .join(run, run.c.id == message.c.run_id)
+        .where(
+            among_bound(dialect, message.c.customer_id, "customers"),
+            message.c.created_at >= sa.bindparam("since"),
+            run.c.trigger.in_(REACTIVE),
+        )
+    )
 
 
 def depths(connection: Connection, ids: Sequence[str]) -> dict[str, int]:

@@ -4,6 +4,8 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -11,7 +13,7 @@ from sqlalchemy.engine import Connection
 from outbound.domain.ids import new_id
 from outbound.storage.bulk import insert_ignore, instant_writer
 from outbound.storage.runs import Miss
-from outbound.storage.sets import among
+from outbound.storage.sets import among_bound, bound
 from outbound.storage.tables import manifest, run
 
 Key = tuple[str, str]
@@ -54,12 +56,20 @@ def open_runs(connection: Connection, wanted: Mapping[Key, str], *, release: str
 
 
 def _known(connection: Connection, keys: Sequence[Key]) -> dict[Key, str]:
-    slots = sorted({slot for _, slot in keys})
-    statement = sa.select(run.c.rule, run.c.slot, run.c.id).where(
-        among(connection, run.c.rule, sorted({rule for rule, _ in keys})), among(connection, run.c.slot, slots)
-    )
+    values = {
+        "rules": bound(connection, sorted({rule for rule, _ in keys})),
+        "slots": bound(connection, sorted({slot for _, slot in keys})),
+    }
+    rows = connection.execute(_runs(connection.dialect.name), values).all()
     asked = set(keys)
-    return {(row[0], row[1]): row[2] for row in connection.execute(statement).all() if (row[0], row[1]) in asked}
+    return {(row[0], row[1]): row[2] for row in rows if (row[0], row[1]) in asked}
+
+
+@cache
+def _runs(dialect: str) -> sa.Select[Any]:
+    return sa.select(run.c.rule, run.c.slot, run.c.id).where(
+        among_bound(dialect, run.c.rule, "rules"), among_bound(dialect, run.c.slot, "slots")
+    )
 
 
 def record_misses(connection: Connection, misses: Mapping[str, Sequence[Miss]], *, upto: str, now: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from outbound.domain.customer import Event
 from outbound.storage.bulk import insert_ignore, instant_writer, json_text
-from outbound.storage.sets import among, chunks
+from outbound.storage.sets import among_bound, bound, chunks
 from outbound.storage.tables import event
 
 _BATCH = 1_000
@@ -56,7 +57,12 @@ def pending(connection: Connection, *, limit: int) -> list[Event]:
 def mark_handled(connection: Connection, ids: Sequence[str], *, now: datetime) -> None:
     """The rules have seen these events."""
     for some in chunks(ids):
-        connection.execute(sa.update(event).where(among(connection, event.c.id, some)).values(handled_at=now))
+        connection.execute(_mark(connection.dialect.name), {"ids": bound(connection, some), "now": now})
+
+
+@cache
+def _mark(dialect: str) -> sa.Update:
+    return sa.update(event).where(among_bound(dialect, event.c.id, "ids")).values(handled_at=sa.bindparam("now"))
 
 
 def history(
@@ -68,12 +74,23 @@ def history(
     if not wanted:
         return found
     for some in chunks(customer_ids):
-        query = sa.select(event).where(among(connection, event.c.customer_id, some), event.c.name.in_(wanted))
+        values: dict[str, Any] = {"customers": bound(connection, some), "names": bound(connection, wanted)}
         if since is not None:
-            query = query.where(event.c.at >= since)
-        for row in connection.execute(query.order_by(event.c.customer_id, event.c.at, event.c.id)):
+            values["since"] = since
+        query = _history(connection.dialect.name, begun=since is not None)
+        for row in connection.execute(query, values).all():
             found.setdefault(row.customer_id, []).append(_event(row))
     return found
+
+
+@cache
+def _history(dialect: str, *, begun: bool) -> sa.Select[Any]:
+    query = sa.select(event).where(
+        among_bound(dialect, event.c.customer_id, "customers"), among_bound(dialect, event.c.name, "names")
+    )
+    if begun:
+        query = query.where(event.c.at >= sa.bindparam("since"))
+    return query.order_by(event.c.customer_id, event.c.at, event.c.id)
 
 
 def _event(row: Any) -> Event:

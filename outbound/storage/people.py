@@ -2,8 +2,9 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import time
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,7 +23,7 @@ from outbound.domain.customer import (
 )
 from outbound.domain.person import ConsentEntry, Person
 from outbound.storage import locks
-from outbound.storage.sets import among, chunks
+from outbound.storage.sets import among_bound, bound, chunks
 from outbound.storage.tables import address, consent, consent_event, customer, suppression
 
 _CHANNELS = {channel.value: channel for channel in ChannelName}
@@ -50,8 +51,9 @@ def load_people(connection: Connection, ids: Sequence[str], *, for_update: bool 
     return found
 
 
-def _load(connection: Connection, ids: Sequence[str], found: dict[str, Person]) -> None:
-    query = sa.select(
+@cache
+def _profile_query(dialect: str) -> sa.Select[Any]:
+    query: sa.Select[Any] = sa.select(
         customer.c.id,
         customer.c.country,
         customer.c.language,
@@ -64,8 +66,12 @@ def _load(connection: Connection, ids: Sequence[str], found: dict[str, Person]) 
         customer.c.zone_source,
         customer.c.updated_at,
         _ATTRIBUTES,
-    ).where(among(connection, customer.c.id, ids), customer.c.merged_into.is_(None))
-    rows = connection.execute(query).all()
+    ).where(among_bound(dialect, customer.c.id, "ids"), customer.c.merged_into.is_(None))
+    return query
+
+
+def _load(connection: Connection, ids: Sequence[str], found: dict[str, Person]) -> None:
+    rows = _rows(connection, _profile_query, ids)
     addresses = _addresses(connection, ids)
     consents = _consents(connection, ids)
     suppressed = _suppressed(connection, ids)
@@ -106,21 +112,33 @@ def _quiet(start: str | None, end: str | None) -> OwnQuietHours | None:
     return OwnQuietHours(start=time.fromisoformat(start), end=time.fromisoformat(end))
 
 
-def _addresses(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[Address, ...]]:
+def _rows(connection: Connection, query: Callable[[str], sa.Select[Any]], ids: Sequence[str]) -> Sequence[Any]:
+    """Fetched at once: SQLAlchemy's row-by-row iteration was half of the whole loading time.
+
+    The statements are made once for each dialect: for one event, making them took longer than running them.
+    """
+    return connection.execute(query(connection.dialect.name), {"ids": bound(connection, ids)}).all()
+
+
+@cache
+def _address_query(dialect: str) -> sa.Select[Any]:
     query = sa.select(address.c.customer_id, address.c.channel, address.c.value, address.c.state)
+    query = query.where(among_bound(dialect, address.c.customer_id, "ids"))
+    return query.order_by(address.c.customer_id, address.c.channel)
+
+
+def _addresses(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[Address, ...]]:
     found: dict[str, tuple[Address, ...]] = {}
-    query = query.where(among(connection, address.c.customer_id, ids))
-    # fetched at once: SQLAlchemy's row-by-row iteration was half of the whole loading time
-    rows = connection.execute(query.order_by(address.c.customer_id, address.c.channel)).all()
+    rows = _rows(connection, _address_query, ids)
     for identity, channel, value, state in rows:
         entry = Address(channel=_CHANNELS[channel], value=value, state=_STATES[state])
         found[identity] = (*found.get(identity, ()), entry)
     return found
 
 
-def _consents(connection: Connection, ids: Sequence[str]) -> dict[str, dict[tuple[str, str], ConsentEntry]]:
-    found: dict[str, dict[tuple[str, str], ConsentEntry]] = defaultdict(dict)
-    query = (
+@cache
+def _consent_query(dialect: str) -> sa.Select[Any]:
+    return (
         sa.select(
             consent.c.customer_id,
             consent.c.topic,
@@ -130,21 +148,29 @@ def _consents(connection: Connection, ids: Sequence[str]) -> dict[str, dict[tupl
             consent_event.c.evidence["basis"].as_string(),
         )
         .join(consent_event, consent_event.c.id == consent.c.event_id, isouter=True)
-        .where(among(connection, consent.c.customer_id, ids))
+        .where(among_bound(dialect, consent.c.customer_id, "ids"))
     )
-    for identity, topic, channel, state, value, basis in connection.execute(query).all():
+
+
+def _consents(connection: Connection, ids: Sequence[str]) -> dict[str, dict[tuple[str, str], ConsentEntry]]:
+    found: dict[str, dict[tuple[str, str], ConsentEntry]] = defaultdict(dict)
+    for identity, topic, channel, state, value, basis in _rows(connection, _consent_query, ids):
         entry = ConsentEntry(state=_CONSENTS[state], address=value, basis=basis or "consent")
         found[identity][topic, channel] = entry
     return found
 
 
-def _suppressed(connection: Connection, ids: Sequence[str]) -> dict[str, frozenset[tuple[str, str]]]:
-    found: dict[str, set[tuple[str, str]]] = defaultdict(set)
-    query = (
+@cache
+def _suppressed_query(dialect: str) -> sa.Select[Any]:
+    return (
         sa.select(address.c.customer_id, suppression.c.channel, suppression.c.scope)
         .join(suppression, sa.and_(suppression.c.hash == address.c.hash, suppression.c.channel == address.c.channel))
-        .where(among(connection, address.c.customer_id, ids))
+        .where(among_bound(dialect, address.c.customer_id, "ids"))
     )
-    for identity, channel, scope in connection.execute(query).all():
+
+
+def _suppressed(connection: Connection, ids: Sequence[str]) -> dict[str, frozenset[tuple[str, str]]]:
+    found: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for identity, channel, scope in _rows(connection, _suppressed_query, ids):
         found[identity].add((channel, scope))
     return {identity: frozenset(blocks) for identity, blocks in found.items()}

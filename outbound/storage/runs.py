@@ -99,11 +99,22 @@ def add_counts(
     """
     if not candidates:
         return  # planned again: nothing new, and the run keeps its date
-    run = tables.run
-    values = {"candidates": run.c.candidates + candidates, "skipped": run.c.skipped + skipped, "planned_at": now}
+    values = {"run": run_id, "more": candidates, "skips": skipped, "now": now}
     if currency:
-        values |= {"cost": run.c.cost + cost, "currency": currency}
-    connection.execute(run.update().where(run.c.id == run_id).values(**values))
+        values |= {"spent": cost, "in": currency}
+    connection.execute(_ADD_COSTS if currency else _ADD, values)
+
+
+_ADD = (
+    tables.run.update()
+    .where(tables.run.c.id == sa.bindparam("run"))
+    .values(
+        candidates=tables.run.c.candidates + sa.bindparam("more"),
+        skipped=tables.run.c.skipped + sa.bindparam("skips"),
+        planned_at=sa.bindparam("now"),
+    )
+)
+_ADD_COSTS = _ADD.values(cost=tables.run.c.cost + sa.bindparam("spent"), currency=sa.bindparam("in"))
 
 
 def queued_by_zone(connection: Connection, run_id: str) -> dict[str, int]:

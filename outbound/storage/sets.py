@@ -29,6 +29,19 @@ def among(connection: Connection, column: sa.ColumnElement[str], values: Sequenc
     return column == sa.any_(sa.bindparam(None, list(values), ARRAY(sa.Text)))
 
 
+def among_bound(dialect: str, column: sa.ColumnElement[str], name: str) -> sa.ColumnElement[bool]:
+    """``among`` for a statement that is made once and used for every event: the values come with ``bound``."""
+    if dialect == "sqlite":
+        listed = sa.func.json_each(sa.bindparam(name, type_=sa.Text)).table_valued("value")
+        return column.in_(sa.select(sa.cast(listed.c.value, sa.Text)))
+    return column == sa.any_(sa.bindparam(name, type_=ARRAY(sa.Text)))
+
+
+def bound(connection: Connection, values: Sequence[str]) -> str | list[str]:
+    """The values of a parameter of ``among_bound``."""
+    return json.dumps(list(values)) if connection.dialect.name == "sqlite" else list(values)
+
+
 def insert_into(connection: Connection, target: sa.Table) -> Any:
     """An INSERT of the connection's own dialect, which can say what to do on a conflict."""
     return sqlite.insert(target) if connection.dialect.name == "sqlite" else postgresql.insert(target)
