@@ -62,6 +62,10 @@ class App:
             )
         return Links(unsubscribe=unsubscribe, preferences="", assets=self.links.assets())
 
+    def reporting_channels(self) -> frozenset[ChannelName]:
+        """The channels whose accounts report deliveries later."""
+        return frozenset(name for name, adapter in self.adapters.items() if adapter.capabilities.receipts)
+
     def write_mailbox_index(self) -> Path | None:
         """The page to look through the mailbox folder, or None where no adapter writes one."""
         from outbound.channels.mailbox import write_index  # noqa: PLC0415 - only after a trial
@@ -146,7 +150,8 @@ def _mailbox(settings: Settings, channel: ChannelName, clock: Clock) -> Adapter:
     from outbound.channels.sms import text  # noqa: PLC0415
 
     pack = mime.pack if channel is ChannelName.EMAIL else text.pack
-    return MailboxAdapter(settings.mailbox_dir, channel=channel, pack=pack, clock=clock)
+    receipts = settings.mailbox.receipts
+    return MailboxAdapter(settings.mailbox_dir, channel=channel, pack=pack, clock=clock, receipts=receipts)
 
 
 def _guard(settings: Settings, name: ChannelName, adapter: Adapter) -> Adapter:

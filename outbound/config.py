@@ -70,9 +70,13 @@ class SmsSection(_Section):
 
 
 class MailboxSection(_Section):
-    """The folder that stands in for providers, relative to outbound.toml."""
+    """The folder that stands in for providers, relative to outbound.toml.
+
+    ``receipts``: wait for receipts (``next_on: no_receipt``) as with a provider that reports deliveries.
+    """
 
     folder: str = "mailbox"
+    receipts: bool = False
 
 
 class SafetySection(_Section):

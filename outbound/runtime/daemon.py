@@ -15,7 +15,7 @@ from outbound.runtime.failures import Failures
 from outbound.runtime.hands import Hand, Moved
 from outbound.runtime.hints import InProcessHints
 from outbound.runtime.serving import Listener
-from outbound.services import planning, presence, releases
+from outbound.services import planning, presence, receipts, releases
 from outbound.services.dispatch import SliceReport
 
 T = TypeVar("T")
@@ -143,9 +143,19 @@ class Daemon:
         for run, exceeded in report.counts.limited.items():
             log.warning("run waits for approval", run=run, exceeded=exceeded)
 
+    def _move_on(self) -> None:
+        active = releases.active(self._app.database)
+        if active is not None:
+            channels = self._app.reporting_channels()
+            moved = receipts.move_on(self._app.database, active.ruleset.policy, channels, now=datetime.now(UTC))
+            if moved:
+                log.info("no receipt: next channel", messages=moved)
+
     async def _recover(self) -> None:
         with self._failures.logged("recover"):
             await self._dispatcher.recover(now=datetime.now(UTC))
+        with self._failures.logged("receipts"):
+            await self._in_thread(self._move_on)
         self._hints.hint_all()
 
     async def _hand(self, lane: Lane) -> None:

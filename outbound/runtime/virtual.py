@@ -9,7 +9,7 @@ import structlog
 
 from outbound.app import App
 from outbound.domain.message import Lane, MessageState
-from outbound.services import planning, releases
+from outbound.services import planning, receipts, releases
 from outbound.services.dispatch import Dispatcher, DispatchSettings
 from outbound.services.status import status
 
@@ -68,6 +68,8 @@ async def run_virtual(
                 planning.plan_due, app.database, active, now=now, keyring=app.links.keyring
             )
             planned.add(report.counts)
+            channels = app.reporting_channels()
+            await asyncio.to_thread(receipts.move_on, app.database, active.ruleset.policy, channels, now=now)
             claimed += await _dispatch(dispatcher, now)
             moments += 1
             progress(now)

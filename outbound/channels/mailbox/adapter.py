@@ -25,6 +25,7 @@ class MailboxAdapter:
 
     ``pack`` is the packing of the channel it stands for (``email.mime.pack``, ``sms.text.pack``): the folder
     holds exactly the bytes that would have gone out. ``clock`` dates the files; a virtual day passes its own.
+    With ``receipts`` it is said to report deliveries, and somebody has to (``outbound receipt``).
     """
 
     def __init__(
@@ -35,11 +36,12 @@ class MailboxAdapter:
         pack: Pack,
         clock: Callable[[], datetime] = wall_clock,
         name: str = "",
+        receipts: bool = False,
     ) -> None:
         if channel not in SUFFIXES:
             raise ConfigurationError(f"the mailbox has no form for {channel}")
         self.name = name or f"mailbox-{channel}"
-        self.capabilities = Capabilities(channel=channel, receipts=False, is_mailbox=True)
+        self.capabilities = Capabilities(channel=channel, receipts=receipts, is_mailbox=True)
         self._folder = folder
         self._pack = pack
         self._clock = clock

@@ -58,7 +58,9 @@ class TwilioAdapter:
 
     def __init__(self, settings: TwilioSettings, *, name: str = "twilio") -> None:
         self.name = name
-        self.capabilities = Capabilities(channel=ChannelName.SMS, receipts=True, concurrency=settings.concurrency)
+        # without a callback Twilio reports nothing to us
+        told = bool(settings.status_callback)
+        self.capabilities = Capabilities(channel=ChannelName.SMS, receipts=told, concurrency=settings.concurrency)
         self._settings = settings
         self._client: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -25,6 +25,7 @@ COMMANDS = (
     "import_",
     "customer",
     "event",
+    "receipt",
     "send",
     "approve",
     "preview",

@@ -10,6 +10,7 @@ from outbound.storage.tables.base import Json, table
 
 _READY = sa.text("state = 'ready'")
 _SCHEDULED = sa.text("state = 'scheduled'")
+_UNREPORTED = sa.text("receipt_at IS NULL AND moved_on = '' AND channel <> 'email'")
 _LEASED = sa.text("state = 'claimed' OR state = 'sending'")
 
 
@@ -89,6 +90,7 @@ class LegRow(SQLModel, table=True):
     __table_args__ = (
         sa.Index("ix_leg_provider_ref", "provider_ref"),
         sa.Index("ix_leg_customer_at", "customer_id", "at"),  # what caps count
+        sa.Index("ix_leg_unreported", "at", sqlite_where=_UNREPORTED, postgresql_where=_UNREPORTED),
     )
 
     message_id: str = Field(primary_key=True)

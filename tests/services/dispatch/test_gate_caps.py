@@ -104,7 +104,9 @@ def test_a_rolling_cap_opens_when_the_oldest_of_the_newest_drops_out(world: Worl
         run(world, now=NOW + timedelta(hours=10 * number))
     rows = found(world.database)
     assert (rows["gift", C1].state, rows["offer", C1].state) == ("sent", "sent")
-    assert (rows["news", C1].detail, rows["news", C1].not_before) == ("marketing.48h", NOW + timedelta(hours=48))
+    assert rows["news", C1].detail == "marketing.48h"
+    late = rows["news", C1].not_before - NOW - timedelta(hours=48)
+    assert timedelta(0) <= late < timedelta(minutes=1)  # a slow machine sends a few seconds after NOW
 
 
 def test_a_deferred_message_gives_its_place_back_and_takes_it_anew(world: World) -> None:

@@ -19,6 +19,10 @@ def upgrade() -> None:
     _add("leg", sa.Column("cost", sa.BigInteger(), nullable=False, server_default="0"))
     _add("leg", sa.Column("receipt_at", _INSTANT, nullable=True))
     op.create_index("ix_leg_customer_at", "leg", ["customer_id", "at"], unique=False)
+    unreported = sa.text("receipt_at IS NULL AND moved_on = '' AND channel <> 'email'")
+    op.create_index(
+        "ix_leg_unreported", "leg", ["at"], unique=False, sqlite_where=unreported, postgresql_where=unreported
+    )
     for name in ("experiment", "variant"):
         _add("decision", sa.Column(name, _TEXT, nullable=False, server_default=""))
     for name in ("cost", "approved_cost"):
