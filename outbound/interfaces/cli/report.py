@@ -155,7 +155,7 @@ def _print_limits(report: "RunReport") -> None:
     elif run.limited:
         typer.echo(f"{'rejected':13}{said}: {run.text}")
     elif run.text:
-        typer.echo(f"{'limit':13}{run.text}")
+        typer.echo(f"{'over limit':13}{run.text}")
 
 
 def _jsonable(report: "RunReport") -> dict[str, object]:
