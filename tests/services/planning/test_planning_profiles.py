@@ -1,0 +1,234 @@
+"""Deciding by likeness is deciding: people who share a profile get what each of them would have got alone."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.engine import Connection
+
+from outbound.domain.ids import new_id, new_ids
+from outbound.engine.timing.zones import zone_named
+from outbound.services.planning.alike import Memory, fits
+from outbound.services.planning.clerk import Clerk, Judged
+from outbound.services.planning.judge import judge, judge_each
+from outbound.services.planning.occurrence import Occurrence, Prospect
+from outbound.services.releases import Active
+from outbound.storage import tables
+from outbound.storage.database import Database
+from tests.services.planning.planning_kit import POLICY, SCHEMA, publish, rule_files, utc
+
+NOW = utc("2026-11-03 13:50")
+_TEMPLATE = b"subject: {en: Hi}\ncontext: {customer: [id, email, country, language, plan, points, nick]}\n"
+_PLAIN = """
+rule: plain
+owner: crm@shop.example
+topic: newsletter
+when: {schedule: FREQ=WEEKLY;BYDAY=TU, at: "15:00", tz: customer}
+send: {template: shown, channels: [email, sms]}
+"""
+_TRIAL = """
+rule: trial
+owner: crm@shop.example
+topic: newsletter
+when: {schedule: FREQ=WEEKLY;BYDAY=TU, at: "15:00", tz: customer}
+experiment:
+  id: trial-1
+  unit: customer.id
+  coverage: 60%
+  holdout: 20%
+  variants: {one: {weight: 1, template: shown}, two: {weight: 1, template: plain}}
+send: {channels: [sms, email]}
+"""
+
+_TEXTS = st.one_of(
+    st.none(),
+    st.sampled_from(["Ada", 'O"Neil\\', "Zoë", "a\nb", "", " ", "x" * 4_100]),
+    st.text(st.characters(codec="utf-8"), max_size=6),
+)
+_SCOPES = st.sets(st.sampled_from(["all", "marketing", "service", "odd"]), max_size=2)
+_WORDS = st.fixed_dictionaries(
+    {
+        "state": st.sampled_from(["granted", "granted", "withdrawn"]),
+        "address": st.sampled_from(["own", "own", "other", None]),
+        "basis": st.sampled_from(["consent", "consent", "soft_spam", None]),
+    }
+)
+_ADDRESSES = st.fixed_dictionaries(
+    {
+        "state": st.sampled_from(["ok", "ok", "ok", "unreachable"]),
+        "empty": st.sampled_from([False, False, False, True]),
+        "scopes": _SCOPES,
+    }
+)
+_PERSON = st.fixed_dictionaries({
+    "country": st.sampled_from(["IT", "US", "FR", None]),
+    "zone_source": st.sampled_from(["country:IT", "country:US", "tz:Asia/Tokyo", "phone:Europe/Rome,Europe/Oslo", ""]),
+    "language": st.sampled_from([None, "en", "it"]),
+    "preferred_channel": st.sampled_from([None, "email", "sms", "push"]),
+    "quiet": st.sampled_from([None, None, ("19:00", "23:00"), ("14:30", "18:15")]),
+    "pause": st.sampled_from([None, None, None, (date(2026, 11, 1), date(2026, 11, 5))]),
+    "addresses": st.dictionaries(st.sampled_from(["email", "sms", "push"]), _ADDRESSES),
+    "consents": st.dictionaries(st.sampled_from(["", "", "email", "sms"]), _WORDS),
+    "contacts": st.sampled_from([0, 0, 0, 0, 1, 3]),
+    "attributes": st.fixed_dictionaries({}, optional={
+        "plan": st.sampled_from(["pro", "free", None]),
+        "points": st.sampled_from([0, 7, -3, 1.5, 10**16, None]),
+        "nick": _TEXTS.filter(lambda text: text is None or "\x00" not in text),
+    }),
+})  # fmt: skip
+
+
+@pytest.fixture
+def active(database: Database) -> Active:
+    policy = POLICY.replace(
+        "topics:", "caps:\n  - {class: marketing, max: 1, per: day}\n  - {channel: sms, max: 2, per: 168h}\ntopics:"
+    )
+    policy = policy.replace(
+        "newsletter: {class: marketing,", "newsletter: {class: marketing, consent: {email: double_opt_in},"
+    )
+    policy = (
+        policy.replace("consent: opt_in, quiet", "consent: opt_in, caps: apply, quiet")
+        + "holdout: {share: 10%, id: global-1}\n"
+    )
+    files = {
+        **rule_files(_PLAIN, _TRIAL, schema=SCHEMA.replace("points:", "nick: {type: string}\n  points:")),
+        "rules/policy.yaml": policy.encode(),
+        "templates/shown/template.yaml": _TEMPLATE,
+        "templates/shown/email.mjml": b"<mj-section><mj-column><mj-text>Hi.</mj-text></mj-column></mj-section>",
+        "templates/shown/sms.txt": b"Hi.",
+    }
+    return publish(database, files, NOW - timedelta(days=30))
+
+
+@pytest.mark.parametrize("rule", ["plain", "trial"])
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(people=st.lists(_PERSON, min_size=1, max_size=25), memory=st.booleans(), own_zone=st.booleans())
+def test_whoever_is_alike_gets_what_each_would_get_alone(  # noqa: PLR0917 - fixtures and draws
+    database: Database, active: Active, rule: str, people: Sequence[Mapping[str, Any]], memory: bool, own_zone: bool
+) -> None:
+    """The same decision, channels, zone, variant and context, for people of every kind, in the same order."""
+    occurrence = _occurrence(own_zone=own_zone)
+    with _store(database, people) as connection:
+        prospects = [Prospect(customer_id=f"p-{n:03}", occurrence=occurrence) for n in range(len(people))]
+        prospects += [prospects[0], Prospect(customer_id="nobody", occurrence=occurrence)]
+        subject = active.ruleset.rules[rule]
+        clerk = Clerk(active, subject, run_id="", now=NOW)
+        assert fits(clerk, [p.occurrence for p in prospects])
+        kept = Memory() if memory else None
+        if kept is not None:  # learnt from the first half, used for all
+            judge(connection, active, subject, prospects[: len(people) // 2], now=NOW, memory=kept)
+        short = judge(connection, active, subject, prospects, now=NOW, memory=kept)
+        each = judge_each(connection, clerk, prospects)
+    assert [_told(one) for one in short.candidates] == [_told(one) for one in each.candidates]
+    assert set(short.outside) == set(each.outside)
+    assert short.unknown == each.unknown == ("nobody",)
+    assert not short.already
+
+
+def test_ids_of_a_batch_ascend_and_differ() -> None:
+    """They are UUIDv7 of the given time, in order, so that a batch lands at the end of an index."""
+    ids = new_ids(NOW, 10_000)
+    assert ids == sorted(set(ids))
+    assert {one[:13] for one in ids} == {new_id(NOW)[:12] + "7"}
+    assert {one[16] for one in ids} <= set("89ab")
+    assert new_ids(NOW, 0) == []
+
+
+def _told(one: Judged) -> tuple[object, ...]:
+    return one.customer_id, one.once, replace(one.answer), one.context
+
+
+def _occurrence(*, own_zone: bool) -> Occurrence:
+    placeholders = {"period": "2026-W45", "date": "2026-11-03", "year": "2026"}
+    return Occurrence(
+        placeholders=placeholders,
+        values={"occurrence": placeholders},
+        template="shown",
+        due=NOW + timedelta(minutes=10),
+        expires=NOW + timedelta(hours=30),
+        zone=None if own_zone else zone_named("Europe/Rome"),
+    )
+
+
+@contextmanager
+def _store(database: Database, people: Sequence[Mapping[str, Any]]) -> Iterator[Connection]:
+    """The people in a transaction that is undone."""
+    with database.engine.connect() as connection:
+        transaction = connection.begin()
+        for number, person in enumerate(people):
+            _insert(connection, f"p-{number:03}", person)
+        yield connection
+        transaction.rollback()
+
+
+def _insert(connection: Connection, identity: str, person: Mapping[str, Any]) -> None:
+    quiet, pause = person["quiet"] or (None, None), person["pause"] or (None, None)
+    stated = {name: person[name] for name in ("country", "zone_source", "language", "preferred_channel")}
+    connection.execute(
+        tables.customer.insert().values(
+            id=identity,
+            **stated,
+            quiet_from=quiet[0],
+            quiet_to=quiet[1],
+            pause_from=pause[0],
+            pause_to=pause[1],
+            attributes=person["attributes"],
+            created_at=NOW,
+            updated_at=NOW,
+        )
+    )
+    for channel, one in person["addresses"].items():
+        value = "" if one["empty"] else f"+4915{identity[2:]}" if channel == "sms" else f"{identity}@example.com"
+        connection.execute(
+            tables.address.insert().values(
+                customer_id=identity, channel=channel, value=value, hash=identity, state=one["state"], updated_at=NOW
+            )
+        )
+        for scope in one["scopes"]:
+            blocked = {"channel": channel, "scope": scope, "hash": identity, "reason": "test", "at": NOW}
+            connection.execute(tables.suppression.insert().values(**blocked))
+    for channel, word in person["consents"].items():
+        owned = f"{identity}@example.com" if word["address"] == "own" else word["address"]
+        event_id = f"{identity}-{channel}"
+        said = {"customer_id": identity, "topic": "newsletter", "channel": channel, "state": word["state"], "at": NOW}
+        connection.execute(tables.consent.insert().values(**said, address=owned, event_id=event_id))
+        if word["basis"]:
+            evidence = {"source": "test", "basis": word["basis"]}
+            connection.execute(
+                tables.consent_event.insert().values(**said, id=event_id, recorded_at=NOW, evidence=evidence)
+            )
+    for number in range(person["contacts"]):
+        _contact(connection, identity, number)
+
+
+def _contact(connection: Connection, identity: str, number: int) -> None:
+    at, key = NOW - timedelta(hours=3 + 30 * number), f"{identity}-{number}"
+    sent = dict.fromkeys(("run_id", "rule_version", "release", "template"), "x")
+    connection.execute(
+        tables.message.insert().values(
+            **sent,
+            id=key,
+            rule="earlier",
+            once=key,
+            customer_id=identity,
+            topic="newsletter",
+            message_class="marketing",
+            lane="bulk",
+            priority=1,
+            channels="sms",
+            context={},
+            not_before=at,
+            expires=at,
+            state="sent",
+            created_at=at,
+            updated_at=at,
+        )
+    )
+    connection.execute(
+        tables.leg.insert().values(message_id=key, n=1, channel="sms", customer_id=identity, address="x", at=at)
+    )
