@@ -1,5 +1,7 @@
 """``next_on: no_receipt``: what no provider reports as delivered in time goes on to the next channel."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -8,8 +10,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from caps_world import DAILY, SMS_DAY, capped, found, put, row, run, shop, told
-from dispatch_world import NOW, SMS, World, add_customers, names, release
+from dispatch_world import EMAIL, NOW, SMS, World, add_customers, names, release
 
+from outbound.channels.sms.twilio import TwilioAdapter, TwilioSettings
 from outbound.domain.errors import OutboundError
 from outbound.services import receipts
 from outbound.storage import tables
@@ -137,3 +140,43 @@ def first_reference(database: Database) -> str:
     with database.read() as connection:
         known: str = connection.execute(sa.select(tables.leg.c.provider_ref).where(tables.leg.c.n == 1)).scalar_one()
         return known
+
+
+def test_a_channel_that_reports_is_waited_for_even_where_it_is_mail(world: World) -> None:
+    """A mailbox that stands in for a reporting provider; nobody waits for a channel that reports nothing."""
+    put(world.database, row("gift", C1, channels="email,sms"))
+    run(world)
+    policy = world.active.ruleset.policy
+    assert sweep(world) == 0
+    assert receipts.move_on(world.database, policy, (), now=LATER) == 0
+    assert receipts.move_on(world.database, policy, {EMAIL}, now=LATER) == 1
+    assert legs(world.database) == [("email", "no_receipt"), ("sms", "")]
+
+
+def test_two_sweeps_at_once_open_one_leg(world: World) -> None:
+    """Two daemons sweep the same messages: the second finds them moved."""
+    policy = replace(world.active.ruleset.policy, caps=())
+    world.active = release(rules=replace(world.active.ruleset, policy=policy))
+    put(world.database, *(text(once=f"{number}") for number in range(20)))
+    run(world)
+    barrier = threading.Barrier(2)
+
+    def work() -> int:
+        barrier.wait(30)
+        return receipts.move_on(world.database, policy, {SMS}, now=NOW + timedelta(hours=2))
+
+    with ThreadPoolExecutor(2) as threads:
+        moved = sum(one.result(60) for one in [threads.submit(work), threads.submit(work)])
+    assert moved == 20
+    assert {(one.state, one.leg) for one in rows(world.database)} == {("ready", 2)}
+
+
+def rows(database: Database) -> list[Any]:
+    with database.read() as connection:
+        return list(connection.execute(sa.select(tables.message)))
+
+
+@pytest.mark.parametrize("callback", ["", "https://shop.example/hooks/twilio"])
+def test_twilio_reports_only_to_a_callback(callback: str) -> None:
+    account = TwilioSettings(account_sid="AC0", auth_token="t", from_number="+15005550006", status_callback=callback)
+    assert TwilioAdapter(account).capabilities.receipts is bool(callback)
