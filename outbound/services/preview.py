@@ -9,19 +9,25 @@ from datetime import datetime
 from email.utils import parseaddr
 from typing import Any, assert_never
 
+from sqlalchemy.engine import Connection
+
 from outbound.channels.base import Adapter, Parcel
-from outbound.domain.customer import ChannelName, Scalar
+from outbound.domain.customer import ChannelName, Customer, Scalar
 from outbound.domain.errors import OutboundError
 from outbound.domain.ids import new_id
 from outbound.domain.outcome import Outcome
+from outbound.domain.policy import Policy
 from outbound.domain.rendered import EmailEnvelope, Rendered, RenderedEmail, RenderedSms, RenderStop
-from outbound.domain.rule import EventTrigger, Rule
+from outbound.domain.rule import ChangedTrigger, EntersTrigger, EventTrigger, Rule
 from outbound.engine.conditions.facts import customer_values
 from outbound.engine.rendering import Links
+from outbound.engine.timing.zones import customer_source, resolve_zones
+from outbound.services.planning.changes import change_values
 from outbound.services.planning.compiled import topic_of
+from outbound.services.planning.enters import entry_values
 from outbound.services.releases import Active
 from outbound.services.sends import typed_arguments
-from outbound.storage import pending
+from outbound.storage import changes, memberships, pending
 from outbound.storage.database import Database
 from outbound.storage.people import load_people
 
@@ -51,15 +57,16 @@ def preview(
 ) -> tuple[Previewed, ...]:
     """Every template of a rule on each of its channels, with the customer's real values.
 
-    An event rule is shown with the customer's newest event of that name, a script rule with ``arguments``. The
-    links lead nowhere: who opens a preview must not unsubscribe the customer. Raises OutboundError
-    ``preview.rule``, ``preview.customer`` or ``preview.event``.
+    An event rule is shown with the customer's newest event of that name, a rule on changes with their newest
+    change, one on a segment with their newest entry, a script rule with ``arguments``. The links lead nowhere:
+    who opens a preview must not unsubscribe the customer. Raises OutboundError ``preview.rule``,
+    ``preview.customer`` or ``preview.event``.
     """
     found = active.ruleset.rules.get(rule)
     if found is None:
         known = ", ".join(sorted(active.ruleset.rules))
         raise OutboundError("preview.rule", f"there is no rule {rule!r} in the running release", f"rules: {known}")
-    values, language = _values(database, found, customer_id, arguments or {})
+    values, language = _values(database, found, customer_id, arguments or {}, active.ruleset.policy)
     topic = topic_of(active, found)
     links = _links(public_url, unsubscribe=topic.declinable)
     shown = []
@@ -130,7 +137,7 @@ def _marked(content: Rendered, reference: str, address: str, now: datetime) -> t
 
 
 def _values(
-    database: Database, rule: Rule, customer_id: str, arguments: Mapping[str, Scalar]
+    database: Database, rule: Rule, customer_id: str, arguments: Mapping[str, Scalar], policy: Policy
 ) -> tuple[dict[str, Mapping[str, Any]], str | None]:
     with database.read() as connection:
         person = load_people(connection, [customer_id]).get(customer_id)
@@ -144,9 +151,29 @@ def _values(
                 message = f"customer {customer_id!r} has no event {rule.trigger.event}"
                 raise OutboundError("preview.event", message, "choose a customer it happened to")
             values["event"] = {**event.data, "id": event.id}
+        values |= _became(connection, rule, person.customer, policy)
     if arguments:
         values["script"] = typed_arguments(rule, arguments)
     return values, person.customer.preference.language
+
+
+def _became(connection: Connection, rule: Rule, customer: Customer, policy: Policy) -> Mapping[str, Mapping[str, Any]]:
+    """What a rule on changes or on a segment tells its template."""
+    zone = resolve_zones(customer_source(customer), policy).at
+    match rule.trigger:
+        case ChangedTrigger(attribute=attribute):
+            change = changes.newest_of(connection, customer.id, attribute)
+            if change is not None:
+                return change_values(change, zone)
+            message = f"customer.{attribute} of {customer.id!r} never changed"
+        case EntersTrigger(segment=segment):
+            entry = memberships.newest_entry(connection, segment, customer.id)
+            if entry is not None:
+                return entry_values(*entry, zone)
+            message = f"customer {customer.id!r} was not seen in segment {segment}"
+        case _:
+            return {}
+    raise OutboundError("preview.event", message, "choose a customer it happened to")
 
 
 def _links(public_url: str, *, unsubscribe: bool) -> Links:

@@ -140,6 +140,18 @@ def take(connection: Connection, *, now: datetime, limit: int) -> list[PendingCh
     return sorted(found, key=lambda one: (one.at, one.id))
 
 
+def newest_of(connection: Connection, customer_id: str, attribute: str) -> PendingChange | None:
+    """The customer's newest change of an attribute, seen or not, for previews."""
+    change = customer_change
+    query = sa.select(change).where(change.c.customer_id == customer_id, change.c.attribute == attribute)
+    row = connection.execute(query.order_by(change.c.at.desc(), change.c.id.desc()).limit(1)).first()
+    if row is None:
+        return None
+    return PendingChange(
+        id=row.id, customer_id=customer_id, attribute=attribute, old=row.old, new=row.new, at=row.at, first=False
+    )
+
+
 def clear(connection: Connection, ids: Sequence[int]) -> None:
     """The rules have seen these changes."""
     connection.execute(customer_change.update().where(customer_change.c.id.in_(list(ids))).values(pending=False))

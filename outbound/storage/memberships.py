@@ -123,6 +123,15 @@ def insiders(connection: Connection, segment: str, *, after: str, size: int) -> 
     return [(row[0], row[1]) for row in connection.execute(query)]
 
 
+def newest_entry(connection: Connection, segment: str, customer_id: str) -> tuple[int, datetime] | None:
+    """How often the customer entered and when their membership was last noted; None when it never was."""
+    query = sa.select(membership.c.entries, membership.c.at).where(
+        membership.c.segment == segment, membership.c.customer_id == customer_id
+    )
+    row = connection.execute(query).first()
+    return None if row is None else (row.entries, row.at)
+
+
 def merge(connection: Connection, loser: str, winner: str) -> None:
     """Two customers are one: in where either was in, and no number of an entry comes twice."""
     both = connection.execute(sa.select(membership).where(membership.c.customer_id.in_([loser, winner]))).all()

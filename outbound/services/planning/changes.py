@@ -8,7 +8,8 @@ about the customer as they are now: free to pro and back within one batch is two
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC
-from typing import Final
+from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.engine import Connection
 
@@ -182,6 +183,12 @@ def _same(one: object, other: object) -> bool:
     return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
+def change_values(change: PendingChange, zone: ZoneInfo) -> Mapping[str, Mapping[str, Any]]:
+    """What a template may read of a change; its date is that of the customer's zone."""
+    day = local_day(change.at, zone).isoformat()
+    return {"change": {"attribute": change.attribute, "old": change.old, "new": change.new, "date": day}}
+
+
 def change_occurrence(
     work: Pass, rule: Rule, change: PendingChange, person: Person, *, identity: str | None = None
 ) -> Occurrence:
@@ -190,7 +197,7 @@ def change_occurrence(
     day = local_day(change.at, zone).isoformat()
     return Occurrence(
         placeholders={"change.id": identity or text_of(change.id, "change.id"), "change.date": day},
-        values={"change": {"attribute": change.attribute, "old": change.old, "new": change.new, "date": day}},
+        values=change_values(change, zone),
         template=template_of(rule),
         due=work.now,
         expires=add(change.at, rule.expires, zone),

@@ -6,11 +6,11 @@ everybody is asked about, set by set; only those who moved come here by name. Th
 and the messages of a piece are one transaction: killed anywhere, an entry has happened with everything, or not yet.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -171,11 +171,16 @@ def fire(
         )
 
 
+def entry_values(number: int, at: datetime, zone: ZoneInfo) -> Mapping[str, Mapping[str, Any]]:
+    """What a template may read of an entry; its date is that of the customer's zone."""
+    return {"entry": {"number": number, "date": local_day(at, zone).isoformat()}}
+
+
 def _occurrence(rule: Rule, number: int, zone: ZoneInfo, at: datetime, now: datetime) -> Occurrence:
     day = local_day(at, zone).isoformat()
     return Occurrence(
         placeholders={"entry.number": str(number), "entry.date": day},
-        values={"entry": {"number": number, "date": day}},
+        values=entry_values(number, at, zone),
         template=template_of(rule),
         due=now,
         expires=add(at, rule.expires, zone),

@@ -11,9 +11,10 @@ from outbound.domain.customer import ChannelName
 from outbound.domain.errors import OutboundError
 from outbound.domain.outcome import Outcome, OutcomeKind
 from outbound.domain.rendered import EmailEnvelope, Rendered, RenderedEmail, RenderedSms, RenderStop
+from outbound.services import planning
 from outbound.services.preview import preview, proof
 from outbound.services.releases import Active
-from outbound.storage import tables
+from outbound.storage import customers, tables
 from outbound.storage.database import Database
 
 NOW = utc("2026-03-02 12:00")
@@ -107,3 +108,38 @@ def test_a_message_that_cannot_be_rendered_has_no_proof(database: Database, acti
     shown = replace(_preview(database, active, "news")[0], content=RenderStop(detail="customer.first_name missing"))
     with pytest.raises(OutboundError, match="first_name missing"):
         asyncio.run(proof(shown, adapter=Recorder(), address="me@shop.example", now=NOW))
+
+
+def test_rules_on_changes_and_segments_are_shown_with_the_newest_of_each(database: Database) -> None:
+    """What the template reads is what happened to the customer; to whom nothing happened it cannot be shown."""
+    told = {
+        "templates/told/template.yaml": (
+            b"subject: {en: Your plan}\ncontext: {change: [old, new, date]}\n"
+            b"sample: {change: {old: free, new: pro, date: 2026-03-02}}\n"
+        ),
+        "templates/told/sms.txt": b"{{ change.old }} to {{ change.new }} on {{ change.date }}",
+        "templates/came/template.yaml": (
+            b"subject: {en: Hi}\ncontext: {entry: [number, date]}\nsample: {entry: {number: 1, date: 2026-03-02}}\n"
+        ),
+        "templates/came/sms.txt": b"entry {{ entry.number }} on {{ entry.date }}",
+        "rules/segments.yaml": b"segment: pros\nif:\n  - customer.plan == 'pro'\n",
+    }
+    base = RECEIPT.replace("[email]", "[sms]")
+    changed = base.replace("receipt", "plan").replace("event: order.placed", "changed: customer.plan")
+    enters = base.replace("receipt", "came").replace("event: order.placed", "enters: pros")
+    rules = rule_files(
+        changed.replace("template: order", "template: told"), enters.replace("template: order", "template: came")
+    )
+    add_customer(database, "ada", attributes={"plan": "free"}, timezone="Pacific/Auckland")
+    add_customer(database, "bob")
+    active = publish(database, {**rules, **told}, utc("2026-01-02 00:00"))
+    with database.write() as connection:
+        update = customers.Update(customer_id="ada", attributes={"plan": "pro"})
+        customers.apply(connection, update, source="test", now=NOW)
+    planning.plan_due(database, active, now=NOW)
+    texts = [one.content.text for rule in ("plan", "came") for one in _preview(database, active, rule)]
+    assert texts == ["free to pro on 2026-03-03", "entry 1 on 2026-03-03"]
+    for rule in ("plan", "came"):
+        with pytest.raises(OutboundError) as refused:
+            _preview(database, active, rule, "bob")
+        assert refused.value.code == "preview.event"
