@@ -41,9 +41,8 @@ LOCK: Final = "plan:changes"
 
 def plan_changes(work: Pass) -> None:
     """Show the waiting changes to the rules, and to the segments that look at them, until none is left."""
-    with work.database.read() as connection:
-        if not change_log.any_pending(connection):
-            return
+    if not work.changed:
+        return
     with work.database.write() as connection:
         runs.lock(connection, LOCK)
         change_log.ignore_unwatched(connection, sorted(compiled(work.active).watched))

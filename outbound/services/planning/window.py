@@ -12,7 +12,7 @@ from outbound.services.planning.buckets import Buckets
 from outbound.services.planning.compiled import compiled
 from outbound.services.planning.report import Counts, Missed, PlanReport
 from outbound.services.releases import Active
-from outbound.storage import moves, pending, runs
+from outbound.storage import changes, moves, pending, runs
 from outbound.storage.database import Database
 
 AHEAD = timedelta(minutes=30)
@@ -33,7 +33,7 @@ class Pass:
 
     ``after`` is where the last complete pass stood, so that slots missed while nobody planned are found; a
     release published since then reaches back to its activation. ``stale``: the note of that is worth writing.
-    ``waiting``: an event waits for the rules. ``moved``: a customer's zone has changed.
+    ``waiting``: an event waits for the rules, ``changed``: a change does. ``moved``: a customer's zone has changed.
     """
 
     database: Database
@@ -43,6 +43,7 @@ class Pass:
     until: datetime
     stale: bool = True
     waiting: bool = True
+    changed: bool = True
     moved: bool = True
     keyring: Keyring | None = None
     counts: Counts = field(default_factory=Counts)
@@ -110,6 +111,7 @@ def open_pass(database: Database, active: Active, *, now: datetime, keyring: Key
     with database.read() as connection:
         fact = runs.read_fact(connection, _FACT)
         waiting, moved = pending.any_pending(connection), moves.any_moved(connection)
+        changed = changes.any_pending(connection)
     activated = active.activated_at or now
     stale = True
     if fact is None:
@@ -130,6 +132,7 @@ def open_pass(database: Database, active: Active, *, now: datetime, keyring: Key
         until=now + AHEAD,
         stale=stale,
         waiting=waiting,
+        changed=changed,
         moved=moved,
         keyring=keyring,
     )

@@ -197,6 +197,19 @@ def test_a_new_customer_inside_enters(database: Database) -> None:
     assert sent(database) == [("ada", "1"), ("bob", "1")]
 
 
+def test_a_value_that_comes_with_a_new_customer_lets_them_in_and_is_no_change(database: Database) -> None:
+    """One attribute, watched by a segment and by a rule on changes: the first value is looked at for the segment."""
+    changed = HELLO.replace("rule: hello", "rule: changed").replace("enters: buyers", "changed: customer.plan")
+    active = publish(database, files(PRO, changed), BEFORE)
+    add_customer(database, "ada", attributes={"plan": "pro"}, now=NOON)
+    plan(database, active, NOON)
+    assert sent(database) == [("ada", "1")]
+    assert sent(database, "changed") == []
+    put(database, "ada", plan="free")
+    plan(database, active, SOON)
+    assert [customer for customer, _ in sent(database, "changed")] == ["ada"]
+
+
 def test_who_is_asked_about_each_who_entered_and_the_key_may_be_the_day(database: Database) -> None:
     dated = HELLO.replace("send:", "who: customer.points > 5\nonce: '{entry.date}'\nsend:")
     add_customer(database, "ada", attributes={"plan": "free", "points": 9})
