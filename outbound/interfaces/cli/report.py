@@ -58,8 +58,8 @@ def register(app: typer.Typer) -> None:
             _print_runs(reports)
             _print_equation(total)
             _print_costs(costs)
-            if run:
-                _print_limits(reports[0])
+            for one in reports if run else [r for r in reports if r.limits.waits]:
+                _print_limits(one)
             typer.echo(f"\n{total}")
         if not total.holds:
             raise typer.Exit(EXIT_ERROR)
@@ -151,7 +151,7 @@ def _print_limits(report: "RunReport") -> None:
         cost = money_text(run.approved.cost, run.currency)
         typer.echo(f"{'approved':13}{said}: {run.approved.messages:,} messages, {cost}")
     if run.waits:
-        typer.echo(alarm(f"! over the limit: {run.text} -> outbound approve {run.id}"))
+        typer.echo(alarm(f"! {run.name} is over a limit and waits: {run.text} -> outbound approve {run.id}"))
     elif run.limited:
         typer.echo(f"{'rejected':13}{said}: {run.text}")
     elif run.text:

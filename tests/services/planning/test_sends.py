@@ -104,7 +104,7 @@ def test_a_customer_imported_later_is_sent_to_by_the_same_call(database: Databas
 def test_a_dry_run_counts_and_writes_nothing(database: Database, active: Active) -> None:
     report = _send(database, active, ["ada", "bob", "mute", "ghost"], dry_run=True)
     assert report.new == 2
-    assert report.cost == {"EUR": pytest.approx(0.0704)}
+    assert (report.counts.cost, report.currency, report.counts.costs) == (70_400, "EUR", {"sms": 70_000, "email": 400})
     assert [r.line for r in report.unknown] == [4]
     for table in (tables.run, tables.decision, tables.message, tables.send_request, tables.manifest):
         assert rows(database, table) == []
