@@ -75,6 +75,7 @@ class Code(StrEnum):
     ONCE_OPTIONAL = "once-optional"
     ONCE_REPEATS = "once-repeats"
     LOOP = "loop"
+    IF_CUSTOMER = "if-customer"
     NOBODY = "nobody"
     SAME_DAY = "same-day"
     UNIT_OPTIONAL = "unit-optional"

@@ -1,14 +1,15 @@
 """The ``when`` of a rule: exactly one trigger, with the keys that go with it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Final, NamedTuple
 
-from outbound.domain.condition import ValueType
+from outbound.domain.condition import Clause, ValueType
 from outbound.domain.durations import Duration, DurationUnit
 from outbound.domain.rule import DateTrigger, EventTrigger, Feb29, ScheduleTrigger, ScriptTrigger, Shift, Trigger
 from outbound.domain.source import Span
-from outbound.engine.conditions import Scope
+from outbound.engine.conditions import Scope, needs_history
+from outbound.engine.conditions.parts import needs_attributes
 from outbound.engine.rulefiles.change_triggers import read_changed, read_enters
 from outbound.engine.rulefiles.clauses import read_clauses, segments_in, written_conditions
 from outbound.engine.rulefiles.codes import Code
@@ -92,11 +93,23 @@ def _event(record: Record, findings: Findings, world: World) -> ReadTrigger | No
     for node in written_conditions(record.node("if")):
         world.mentioned.update(name for name, _ in segments_in(node.text))
     condition = read_clauses(record.node("if"), findings, scope)
+    _about_the_event(condition, findings)
     return (
         None
         if event is None
         else ReadTrigger(EventTrigger(event=event, condition=condition), record.value_span("event"))
     )
+
+
+def _about_the_event(condition: Iterable[Clause], findings: Findings) -> None:
+    """``if`` looks at the event alone, and at whose it is: its misses are not kept, they can be asked again (adr 9)."""
+    for clause in condition:
+        named = sorted(needs_attributes((clause,)) - {"id"})
+        past = sorted(needs_history((clause,)))
+        if named or past:
+            what = f"customer.{named[0]}" if named else f"{past[0]} events of the past"
+            message = f"'if' is about the event, not about {what}"
+            findings.error(Code.IF_CUSTOMER, clause.span, message, "move this condition to who")
 
 
 def _schedule(record: Record, findings: Findings, world: World) -> ReadTrigger | None:
