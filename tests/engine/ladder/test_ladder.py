@@ -65,7 +65,7 @@ def test_the_ladder_stands_in_the_order_of_the_reasons() -> None:
     gates = [gate for gate, _ in LADDER]
     before, after = (
         ["paused", "suppressed", "consent", "reachable", "experiment"],
-        ["blackout", "quiet_hours"],
+        ["blackout", "quiet_hours", "limits"],
     )
     assert gates == [*before, "conflict", "cap", *after]
     said = {"reachable": "unreachable", "experiment": "held_out"}
