@@ -231,8 +231,10 @@ def keep_send_request(connection: Connection, request: SendRequest, *, by: str, 
 
 def read_fact(connection: Connection, name: str) -> str | None:
     """A named fact of the installation."""
-    installation = tables.installation
-    return connection.execute(sa.select(installation.c.value).where(installation.c.name == name)).scalar()
+    return connection.execute(_FACT, {"name": name}).scalar()
+
+
+_FACT = sa.select(tables.installation.c.value).where(tables.installation.c.name == sa.bindparam("name"))
 
 
 def write_fact(connection: Connection, name: str, value: str) -> None:
