@@ -19,7 +19,10 @@ def register(app: typer.Typer) -> None:
 
     @group.command(name="list")
     def list_(*, as_json: AsJson = False) -> None:
-        """List the experiments that run or ever exposed somebody, the policy's holdout among them."""
+        """List the experiments that run or ran.
+
+        The holdout of the policy is one of them.
+        """
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.output import print_json, print_rows
         from outbound.services.experiments import overview
@@ -38,7 +41,10 @@ def register(app: typer.Typer) -> None:
         *,
         as_json: AsJson = False,
     ) -> None:
-        """Show what an experiment is, since when it is frozen, its groups, and how many reached the goal."""
+        """Show an experiment and what came of it.
+
+        What it is, since when it is frozen, its groups, and how many reached the goal.
+        """
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.output import print_json
         from outbound.services.experiments import report

@@ -13,7 +13,10 @@ def register(app: typer.Typer) -> None:
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """Create or update the tables of the database, in one transaction."""
+        """Create or update the tables of the database.
+
+        All in one transaction: killed in the middle, nothing has changed.
+        """
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.output import print_json
         from outbound.storage import schema

@@ -14,7 +14,10 @@ def register(app: typer.Typer) -> None:
         delivered: Annotated[str, typer.Option("--delivered", metavar="TIME", help="When (default: now).")] = "",
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """Note that a provider delivered a message, so that no other channel takes it over for want of a receipt."""
+        """Note that a provider delivered a message.
+
+        No other channel then takes it over for want of a receipt.
+        """
         from outbound.interfaces.cli.context import open_context, parse_instant
         from outbound.interfaces.cli.output import print_json
         from outbound.services import receipts

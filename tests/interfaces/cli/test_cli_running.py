@@ -54,7 +54,7 @@ def test_a_virtual_clock_is_refused_where_a_real_person_could_be_reached(shop: S
 def test_serve_answers_until_a_signal_and_a_second_one_hears_that_the_port_is_taken(shop: Shop) -> None:
     with shop.start("serve", "--port", "0", fresh=True) as running:
         where = until(lambda: running.err.partition("serving on ")[2].partition(" ")[0], "the server")
-        assert get(f"{where}/ready") == (200, '{"status":"ready"}')
+        assert get(f"{where}/ready") == (200, '{"status":"ready","health":"green"}')
         port = where.rpartition(":")[2]
         taken = shop.run("serve", "--port", port, status=1)
         assert taken.err.startswith(f"outbound: port {port} of 127.0.0.1 is in use [server.port] -> write another port")
