@@ -8,6 +8,7 @@ from outbound.services.refusals import Refusal, standing
 from outbound.storage import costs, overview, run_limits
 from outbound.storage.database import Database
 from outbound.storage.run_limits import Standing
+from outbound.storage.switches import Switch, switches
 
 _REMEMBERED = timedelta(days=1)
 _ALIVE = timedelta(seconds=30)
@@ -34,6 +35,8 @@ class Status:
     spent: Mapping[str, int] = field(default_factory=dict)
     """What was spent by channel, in millionths of ``currency``."""
     currency: str = ""
+    paused: tuple[Switch, ...] = ()
+    """The kill switches that are on."""
     refused: Refusal | None = None
     """The last `outbound apply`, if it was refused."""
 
@@ -64,5 +67,6 @@ def status(database: Database, *, now: datetime) -> Status:
             interrupted=run_limits.interrupted(connection),
             spent=spent,
             currency=currency,
+            paused=tuple(switches(connection).values()),
             refused=standing(connection),
         )

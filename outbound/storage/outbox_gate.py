@@ -21,12 +21,10 @@ from outbound.domain.reasons import Reason
 from outbound.storage.outbox import move
 from outbound.storage.outbox_bound import SQLITE
 from outbound.storage.sets import among
-from outbound.storage.tables import attempt, installation, leg, message
+from outbound.storage.switches import switches
+from outbound.storage.tables import attempt, leg, message
 
 S = MessageState
-
-PAUSE_PREFIX = "paused:"
-"""Kill switches are facts of the installation: ``paused:all``, ``paused:rule:news``, ``paused:channel:sms``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +277,5 @@ def _to_end(state: MessageState) -> sa.Update:
 
 
 def paused(connection: Connection) -> dict[str, str]:
-    """The kill switches that are on: what (``all``, ``rule:ID``, ``channel:NAME``) to why."""
-    query = sa.select(installation.c.name, installation.c.value).where(installation.c.name.startswith(PAUSE_PREFIX))
-    return {name.removeprefix(PAUSE_PREFIX): value for name, value in connection.execute(query)}
+    """The kill switches that are on: what (``all``, ``rule:ID``, ``channel:NAME``) to why. They stay on meanwhile."""
+    return {key: switch.reason for key, switch in switches(connection, share=True).items()}

@@ -21,10 +21,11 @@ from outbound.domain.customer import ChannelName
 from outbound.domain.message import MessageState
 from outbound.domain.outcome import Outcome, OutcomeKind, Phase
 from outbound.domain.reasons import Reason
-from outbound.storage import suppressions
+from outbound.storage import bounces, suppressions
 from outbound.storage.outbox import move, state_is
 from outbound.storage.outbox_bound import SQLITE, among_ids, bind_ids
 from outbound.storage.sets import among
+from outbound.storage.switches import not_paused
 from outbound.storage.tables import attempt, leg, message
 
 S = MessageState
@@ -47,7 +48,8 @@ class Result:
 
     ``not_before`` belongs to ``ready`` (a retry); ``charged`` counts the attempt against the retry schedule.
     With ``next_leg`` the state is ``failed`` for the moment it takes to open the next leg. ``cost`` is in
-    millionths, of what the provider accepted.
+    millionths, of what the provider accepted. ``suppress_repeated`` are blocks for when the same has happened before
+    (``storage.bounces``).
     """
 
     attempt_id: str
@@ -61,6 +63,7 @@ class Result:
     next_leg: NextLeg | None = None
     resend_at: datetime | None = None
     suppress: tuple[Suppression, ...] = ()
+    suppress_repeated: tuple[Suppression, ...] = ()
     cost: int = 0
 
 
@@ -75,10 +78,11 @@ class Recorded:
 def mark_handoff(connection: Connection, marks: Mapping[str, str], *, now: datetime) -> frozenset[str]:
     """Make the handover of these attempts durable (attempt id to body hash). Only the ids answered may go on.
 
-    The others lost their lease: their worker must drop the connection before the final dot.
+    The others lost their lease, or an operator paused them since their gate: their worker must drop the connection
+    before the final dot.
     """
     dialect = connection.dialect.name
-    ids = bind_ids(dialect, marks)
+    ids = bind_ids(dialect, not_paused(connection, marks))
     if dialect != SQLITE:
         connection.execute(_live(dialect), ids)  # waits for a recovery that holds the row, and keeps the next out
     marked = {row[0]: row[1] for row in connection.execute(_mark(dialect), {**ids, "b_now": now})}
@@ -93,6 +97,7 @@ def record(connection: Connection, results: Sequence[Result], *, now: datetime) 
     if not results:
         return Recorded()
     blocks = [block for r in results for block in r.suppress]
+    blocks += bounces.repeated(connection, results, now=now)
     if blocks:
         suppressions.add(connection, blocks)  # first, because it locks customers: see storage.locks
     dialect = connection.dialect.name

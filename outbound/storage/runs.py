@@ -74,6 +74,12 @@ def find_run(connection: Connection, *, rule: str, slot: str) -> str | None:
     return connection.execute(sa.select(run.c.id).where(run.c.rule == rule, run.c.slot == slot)).scalar()
 
 
+def any_of(connection: Connection, rule: str) -> bool:
+    """Whether the rule has ever had a run."""
+    run = tables.run
+    return connection.execute(sa.select(sa.literal(1)).where(run.c.rule == rule).limit(1)).first() is not None
+
+
 def slots(connection: Connection, run_ids: Iterable[str]) -> dict[str, str]:
     """The slots of these runs, by id."""
     run, found = tables.run, {}

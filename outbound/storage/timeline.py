@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from outbound.storage.sets import among
-from outbound.storage.tables import consent_event, customer_change, decision, event, leg, message
+from outbound.storage.tables import consent_event, customer_change, decision, event, leg, message, operation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -23,7 +23,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One thing that happened. ``kind`` is message, decision, consent, event or change.
+    """One thing that happened. ``kind`` is message, decision, consent, event, change or operation.
 
     ``state`` is a message's state, a decision's verdict or what was said; ``reason`` why; ``details`` the rest.
     """
@@ -52,7 +52,7 @@ def page(connection: Connection, ids: Sequence[str], *, limit: int, before: Plac
     Each kind is asked for its own newest through its index; the page is merged from these.
     """
     entries: list[Entry] = []
-    for read in (_messages, _decisions, _consents, _events, _changes):
+    for read in (_messages, _decisions, _consents, _events, _changes, _operations):
         entries += read(connection, ids, limit, before)
     entries = [entry for entry in entries if before is None or entry.place < before]
     return sorted(entries, key=lambda entry: entry.place, reverse=True)[:limit]
@@ -185,6 +185,26 @@ def _changes(connection: Connection, ids: Sequence[str], limit: int, before: Pla
             key=row.entry,
             title=row.attribute,
             details={"old": row.old, "new": row.new, "source": row.source},
+        )
+        for row in rows
+    ]
+
+
+def _operations(connection: Connection, ids: Sequence[str], limit: int, before: Place | None) -> list[Entry]:
+    """What operators did to this customer's messages."""
+    query = sa.select(operation).where(among(connection, operation.c.customer_id, ids))
+    rows = _newest(
+        connection, query, at=operation.c.at, key=operation.c.id, kind="operation", limit=limit, before=before
+    )
+    return [
+        Entry(
+            at=row.at,
+            kind="operation",
+            key=row.id,
+            title=row.details.get("rule", row.subject),
+            state=row.kind,
+            reason=row.note,
+            details={"by": row.by, "message": row.message_id, "subject": row.subject},
         )
         for row in rows
     ]

@@ -6,16 +6,20 @@ from outbound.domain.decision import Hold
 from outbound.domain.reasons import Reason, ReasonCode
 from outbound.engine.ladder.context import PASS, Context, Pass, Verdict
 
-RECHECK = timedelta(minutes=5)
-"""How long a paused message sleeps before it asks again: nobody knows when an operator will resume."""
+_LAST_LOOK = timedelta(seconds=1)
 
 
 def paused(context: Context) -> Verdict:
-    """Hold while everything or the rule is paused; close a paused channel, so that another may take the message."""
+    """Hold while everything or the rule is paused; close a paused channel, so that another may take the message.
+
+    It sleeps to its end: ``outbound resume`` wakes it, and gives it a turn.
+    """
     switches = context.switches.paused
     if not switches:
         return _nothing(context)
-    until = max(context.at, context.now + RECHECK)
+    expires = context.candidate.expires
+    last = expires - _LAST_LOOK
+    until = last if last > context.at else expires
     for key, detail in (("all", "all"), (f"rule:{context.candidate.rule}", "rule")):
         if key in switches:
             if context.notes is not None:

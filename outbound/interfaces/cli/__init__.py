@@ -28,6 +28,8 @@ COMMANDS = (
     "receipt",
     "send",
     "approve",
+    "pause",
+    "resume",
     "preview",
     "proof",
     "run",

@@ -29,6 +29,8 @@ def register(app: typer.Typer) -> None:
 
 
 def _print(found: "Status") -> None:
+    from outbound.interfaces.cli.output import alarm
+
     for daemon in found.daemons:
         typer.echo(f"daemon up since {daemon.started_at:%Y-%m-%d %H:%M} UTC on {daemon.host} (pid {daemon.pid})")
     for daemon in found.lost_daemons:
@@ -44,6 +46,10 @@ def _print(found: "Status") -> None:
         said = f"{found.refused.errors:,} error{'' if found.refused.errors == 1 else 's'}, first {found.refused.first}"
         when = f"{found.refused.at:%Y-%m-%d %H:%M} UTC by {found.refused.by}"
         typer.echo(f"! newer rules were refused {when}: {said} -> outbound check")
+    for switch in found.paused:
+        since = f" since {switch.at:%Y-%m-%d %H:%M} UTC" if switch.at else ""
+        who = f" by {switch.by}" if switch.by else ""
+        typer.echo(alarm(f'! {switch.name} is paused{since}{who}: "{switch.reason}" -> outbound resume {switch.name}'))
     waiting = sum(found.states.get(state, 0) for state in ("ready", "claimed", "sending"))
     typer.echo(f"lag {found.lag:.0f} s, queue {waiting:,}, events to see {found.pending_events:,}")
     typer.echo(f"messages {_list(found.states)}; sent {_list(found.sent)}; held {_list(found.held)}")

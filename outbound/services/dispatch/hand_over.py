@@ -19,6 +19,7 @@ log = structlog.get_logger("outbound.dispatch")
 
 Rendered = AsyncIterator[list[Ready | Answered]]
 
+_REFUSED = "no handover: the lease is lost, or somebody paused it"
 _AHEAD = 2
 """The next chunk passes the gate when so many rounds of deliveries are left to start."""
 _QUICK, _SLOW = 0.2, 0.4
@@ -98,7 +99,7 @@ class _Deliveries:
             return one
         if one.passed.begin.attempt_id in marked:
             return replace(one, marked=True)
-        return _unspent(one, "the lease is lost")
+        return _unspent(one, _REFUSED)
 
     async def next_answers(self) -> list[Answered]:
         """Everything answered since the last call, waiting for the first; empty when there will be no more."""
@@ -146,17 +147,22 @@ class _Deliveries:
             seconds = time.monotonic() - began
         finally:
             slots.give(seconds=seconds)
+        if outcome is None:  # we stopped it, not the provider
+            self._answer(_unspent(ready, _REFUSED))
+            return
         if breaker.heard(outcome, self._slice.moment()):
             account = ready.passed.begin.account
             log.warning("account paused", adapter=account, code=outcome.code, enhanced=outcome.enhanced)
         self._answer(Answered(passed=ready.passed, outcome=outcome, parts=ready.parts))
 
-    async def _try(self, ready: Ready) -> Outcome:
+    async def _try(self, ready: Ready) -> Outcome | None:
+        """What came of it, None when the handover mark was refused."""
         passed = ready.passed
-        handed = ready.marked
+        handed, asked = ready.marked, False
 
         async def handover() -> bool:
-            nonlocal handed
+            nonlocal handed, asked
+            asked = True
             if not ready.marked:
                 attempt = passed.begin.attempt_id
                 marked = await self._kit.writer.mark({attempt: ready.body_hash}, now=self._slice.moment())
@@ -165,11 +171,12 @@ class _Deliveries:
             return handed
 
         try:
-            return await self._kit.adapters[passed.begin.channel].deliver(ready.parcel, handover)
+            outcome = await self._kit.adapters[passed.begin.channel].deliver(ready.parcel, handover)
         except Exception as error:  # noqa: BLE001 - adapters promise not to raise; if one does, assume the worst
             log.error("adapter failed", adapter=passed.begin.account, error=type(error).__name__)  # noqa: TRY400 - no values
             kind = OutcomeKind.UNCERTAIN if handed else OutcomeKind.NOT_SENT
             return Outcome(kind=kind, text=f"adapter error {type(error).__name__}")
+        return None if asked and not handed and outcome.kind is OutcomeKind.NOT_SENT else outcome
 
     def _prepare(self, work: Coroutine[Any, Any, list[Ready | Answered]]) -> "asyncio.Task[list[Ready | Answered]]":
         """Gate, render or mark the next messages while the present ones are starting."""

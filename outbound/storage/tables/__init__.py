@@ -12,6 +12,7 @@ from outbound.storage.tables.customers import (
     suppression,
 )
 from outbound.storage.tables.installation import active_release, daemon, installation, release
+from outbound.storage.tables.operations import operation
 from outbound.storage.tables.outbox import attempt, leg, message
 from outbound.storage.tables.runs import decision, experiment, firing, manifest, membership, run, send_request
 
@@ -35,6 +36,7 @@ __all__ = [
     "membership",
     "message",
     "metadata",
+    "operation",
     "release",
     "run",
     "send_request",

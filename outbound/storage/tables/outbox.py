@@ -10,6 +10,7 @@ from outbound.storage.tables.base import Json, table
 
 _READY = sa.text("state = 'ready'")
 _SCHEDULED = sa.text("state = 'scheduled'")
+_UNCERTAIN = sa.text("state = 'uncertain'")
 _UNREPORTED = sa.text("receipt_at IS NULL AND moved_on = '' AND channel <> 'email'")
 _LEASED = sa.text("state = 'claimed' OR state = 'sending'")
 
@@ -34,6 +35,7 @@ class MessageRow(SQLModel, table=True):
             postgresql_where=_READY,
         ),
         sa.Index("ix_message_waiting", "lane", "not_before", sqlite_where=_SCHEDULED, postgresql_where=_SCHEDULED),
+        sa.Index("ix_message_uncertain", "updated_at", sqlite_where=_UNCERTAIN, postgresql_where=_UNCERTAIN),
         sa.Index("ix_message_lease", "lease_until", sqlite_where=_LEASED, postgresql_where=_LEASED),
         sa.Index("ix_message_customer_at", "customer_id", "created_at"),
         sa.Index("ix_message_run_state", "run_id", "state"),

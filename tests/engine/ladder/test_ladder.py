@@ -151,7 +151,19 @@ def test_operators_pause_everything_a_rule_or_a_channel(paused: dict[str, str], 
     decision = ask(switches=Switches(paused=paused))
     assert told(decision) == expected
     if isinstance(decision, Hold):
-        assert NOON < decision.until <= NOON + timedelta(minutes=5)
+        assert decision.until == candidate().expires - timedelta(seconds=1)
+
+
+def test_a_paused_message_expires_when_its_time_is_over_and_not_before() -> None:
+    """`expires` keeps running: the last look is a second before the end, and then it is over."""
+    what = candidate()
+    switches = Switches(paused={"all": "x"})
+    late = ask(what=what, now=what.expires - timedelta(minutes=3), switches=switches)
+    assert isinstance(late, Hold)
+    assert late.until < what.expires
+    over = ask(what=what, now=what.expires - timedelta(seconds=1), switches=switches)
+    assert isinstance(over, Hold)
+    assert over.until == what.expires
 
 
 def test_a_paused_rule_holds_before_any_reason_to_skip() -> None:
@@ -421,6 +433,6 @@ def test_the_steps_end_with_the_choice_of_a_channel() -> None:
 def test_the_steps_end_where_the_ladder_stopped() -> None:
     switches = Switches(paused={"all": "fire drill"})
     (only,) = ladder_steps(candidate(), person(), policy=POLICY, now=NOON, switches=switches)
-    assert (only.gate, only.text) == ("paused", "fire drill; paused.all until 2026-06-03T10:05Z")
+    assert (only.gate, only.text) == ("paused", "fire drill; paused.all until 2026-06-05T09:59Z")
     (nothing,) = ladder_steps(candidate(tried=ALL), person(), policy=POLICY, now=NOON, switches=NOTHING_PAUSED)
     assert (nothing.gate, nothing.text) == ("channel", "unreachable.no_channel_left")

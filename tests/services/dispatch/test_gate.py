@@ -17,6 +17,7 @@ from outbound.domain.condition import Clause, Compare, Literal, Root
 from outbound.domain.condition import Path as Attribute
 from outbound.domain.message import Lane
 from outbound.domain.source import Span
+from outbound.services import pauses
 from outbound.services.dispatch import SliceReport
 from outbound.services.releases import Active
 from outbound.storage import tables
@@ -137,8 +138,9 @@ def test_a_kill_switch_holds_and_then_lets_go(world: World) -> None:
     run(world)
     rows = found(world)
     assert {(r.state, r.reason, r.held_by) for r in rows.values()} == {("scheduled", "paused", "paused.rule")}
-    execute(world, tables.installation.delete())
-    run(world, now=NOW + timedelta(minutes=6))
+    later = NOW + timedelta(seconds=5)
+    pauses.resume(world.database, world.active.ruleset, "rule:receipt", by="mia", now=later)
+    run(world, now=later)
     assert {r.state for r in found(world).values()} == {"sent"}
 
 

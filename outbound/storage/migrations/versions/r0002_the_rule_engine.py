@@ -83,6 +83,32 @@ def upgrade() -> None:
         sa.Column("at", _INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("segment", "customer_id"),
     )
+    op.create_table(
+        "operation",
+        sa.Column("id", _TEXT, nullable=False),
+        sa.Column("at", _INSTANT, nullable=False),
+        *(sa.Column(name, _TEXT, nullable=False) for name in ("kind", "subject", "by", "note")),
+        sa.Column(
+            "details",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
+        *(sa.Column(name, _TEXT, nullable=False) for name in ("message_id", "customer_id")),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_operation_customer_at", "operation", ["customer_id", "at"], unique=False)
+    op.create_index("ix_operation_at", "operation", ["at"], unique=False)
+    uncertain = sa.text("state = 'uncertain'")
+    op.create_index(
+        "ix_message_uncertain",
+        "message",
+        ["updated_at"],
+        unique=False,
+        sqlite_where=uncertain,
+        postgresql_where=uncertain,
+    )
 
 
 def _add(table: str, column: "sa.Column[object]") -> None:
