@@ -41,16 +41,13 @@ def quiet_hours(context: Context) -> Verdict:
 
 
 def past_the_night(context: Context, hold: Hold) -> Hold:
-    """Move the end of ``hold`` out of quiet hours where those would end the message (``action: drop``).
+    """Move the end of a cap's or a blackout's hold out of quiet hours, if every channel keeps them.
 
-    A day's cap opens at midnight and a blackout often ends there: the message would wait only to be dropped.
+    A day's cap opens at midnight and a blackout often ends there. The message then waits for the morning, and
+    what it is told to wait for stays the reason (rules.md section 3, ``explain``).
     """
     keeping = context.candidate.topic.message_class.quiet
-    if (
-        not context.policy.quiet_drop
-        or hold.reason.code not in _OPEN_AT_NIGHT
-        or not keeping.issuperset(context.channels)
-    ):
+    if hold.reason.code not in _OPEN_AT_NIGHT or not keeping.issuperset(context.channels):
         return hold
     quiet = quiet_at(hold.until, silence_of(context.person.customer, context.policy))
     return hold if quiet is None else replace(hold, until=quiet.until)

@@ -289,7 +289,7 @@ def test_a_blackout_holds_its_classes_to_its_end() -> None:
     decision = ask(rules=frozen)
     assert told(decision) == "hold blackout.stocktaking"
     assert isinstance(decision, Hold)
-    assert decision.until == datetime(2026, 6, 4, 22, tzinfo=UTC)
+    assert decision.until == datetime(2026, 6, 5, 6, tzinfo=UTC), "midnight, and then the night"
     assert told(ask(what=candidate(ORDERS), rules=frozen)) == "send push>email>sms"
 
 
