@@ -22,6 +22,10 @@ class OutcomeKind(StrEnum):
     UNCERTAIN = "uncertain"
 
 
+MAILBOX_UNUSABLE = ("5.2.1", "5.2.2")
+"""RFC 3463 3.3: the mailbox is disabled, or full. People take days to notice."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The answer, with the provider's own words kept.

@@ -14,7 +14,7 @@ from outbound.engine.rulefiles.shapes import choice, integer, items, name, table
 from outbound.engine.rulefiles.values import Money, channel, country, day, moment, money
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_SUPPRESSING = ("bounced.hard", "complaint", "opted_out")
+_SUPPRESSING = ("bounced.hard", "bounced.soft", "complaint", "opted_out")
 
 
 def read_channels(policy: Record, findings: Findings) -> dict[ChannelName, ChannelPolicy]:

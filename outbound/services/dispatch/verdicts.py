@@ -8,17 +8,18 @@ from outbound.domain.consent import Suppression
 from outbound.domain.customer import AddressState
 from outbound.domain.keyring import Keyring
 from outbound.domain.message import MessageState
-from outbound.domain.outcome import Outcome, OutcomeKind
+from outbound.domain.outcome import MAILBOX_UNUSABLE, Outcome, OutcomeKind
 from outbound.domain.reasons import Reason, ReasonCode
 from outbound.engine.costs import price
 from outbound.services.dispatch.parcels import Answered, Passed
-from outbound.services.dispatch.retries import SECURITY, delay
+from outbound.services.dispatch.retries import SECURITY, charged, delay
 from outbound.storage.outbox_results import NextLeg, Result
 
 S = MessageState
 K = OutcomeKind
 
 _BOUNCED = "bounced"
+_SOFT = "bounced.soft"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,8 @@ def verdict(
         charged=to.charged,
         next_leg=to.next_leg,
         resend_at=to.resend_at,
-        suppress=suppressions(outcome, passed, keyring=keyring, now=now),
+        suppress=suppressions(outcome.suppress, passed, keyring=keyring, now=now),
+        suppress_repeated=_repeated(outcome, passed, keyring=keyring, now=now),
         cost=_cost(answered) if outcome.kind is K.ACCEPTED else 0,
     )
 
@@ -94,15 +96,15 @@ def _after(outcome: Outcome, passed: Passed, *, now: datetime, jitter: float, re
 def _again(
     outcome: Outcome, passed: Passed, reason: Reason, *, now: datetime, jitter: float, retry_at: datetime | None
 ) -> _Move:
-    """Ready again later, or expired when that would be too late. A try that never left is not charged."""
-    message, charged = passed.message, outcome.kind is not K.NOT_SENT
-    tries = message.attempts + 1 if charged else passed.begin.n
+    """Ready again later, or expired when that would be too late."""
+    message, counts = passed.message, charged(outcome)
+    tries = message.attempts + 1 if counts else passed.begin.n
     not_before = now + delay(outcome, message_class=message.message_class, tries=tries, jitter=jitter)
-    if not charged and retry_at is not None:
+    if not counts and retry_at is not None:
         not_before = max(not_before, retry_at)
     if not_before >= message.expires:
-        return _Move(state=S.EXPIRED, reason=Reason(ReasonCode.EXPIRED, reason.detail), charged=charged)
-    return _Move(state=S.READY, reason=reason, not_before=not_before, charged=charged)
+        return _Move(state=S.EXPIRED, reason=Reason(ReasonCode.EXPIRED, reason.detail), charged=counts)
+    return _Move(state=S.READY, reason=reason, not_before=not_before, charged=counts)
 
 
 def _unspent(reason: Reason, not_before: datetime) -> _Move:
@@ -117,19 +119,26 @@ def describe(outcome: Outcome) -> str:
     return " ".join(part for part in parts if part)
 
 
-def suppressions(outcome: Outcome, passed: Passed, *, keyring: Keyring, now: datetime) -> tuple[Suppression, ...]:
-    """The blocks the outcome puts on the address, as the policy scopes them; ``all`` where the policy is silent."""
-    if not outcome.suppress:
+def _repeated(outcome: Outcome, passed: Passed, *, keyring: Keyring, now: datetime) -> tuple[Suppression, ...]:
+    """The blocks on an address whose mailbox could not be used, should that have become a habit."""
+    if outcome.kind is not K.DEFERRED or outcome.enhanced not in MAILBOX_UNUSABLE:
+        return ()
+    return suppressions(_SOFT, passed, keyring=keyring, now=now)
+
+
+def suppressions(event: str, passed: Passed, *, keyring: Keyring, now: datetime) -> tuple[Suppression, ...]:
+    """The blocks that ``event`` puts on the address, as the policy scopes them; ``all`` where the policy is silent."""
+    if not event:
         return ()
     channel = passed.begin.channel
     scopes = [
         scope
         for rule in passed.policy.suppress
-        if rule.event == outcome.suppress and rule.channel in (None, channel)
+        if rule.event == event and rule.channel in (None, channel)
         for scope in rule.scopes
     ] or ["all"]
     return tuple(
-        Suppression(channel=channel, address_hash=digest, scope=scope, reason=outcome.suppress, at=now)
+        Suppression(channel=channel, address_hash=digest, scope=scope, reason=event, at=now)
         for digest in keyring.address_hashes(channel, passed.begin.address)  # C41: address rows may be of an older key
         for scope in dict.fromkeys(scopes)
     )
