@@ -11,15 +11,19 @@ from outbound.storage.tables.customers import (
     import_batch,
     suppression,
 )
+from outbound.storage.tables.delivery import account_day, account_rate, breaker
 from outbound.storage.tables.installation import active_release, daemon, installation, release
 from outbound.storage.tables.operations import operation
 from outbound.storage.tables.outbox import attempt, leg, message
 from outbound.storage.tables.runs import decision, experiment, firing, manifest, membership, run, send_request
 
 __all__ = [
+    "account_day",
+    "account_rate",
     "active_release",
     "address",
     "attempt",
+    "breaker",
     "consent",
     "consent_event",
     "customer",

@@ -109,6 +109,28 @@ def upgrade() -> None:
         sqlite_where=uncertain,
         postgresql_where=uncertain,
     )
+    op.create_table(
+        "breaker",
+        *(sa.Column(name, _TEXT, nullable=False) for name in ("account", "domain")),
+        sa.Column("until", _INSTANT, nullable=False),
+        sa.Column("pause", sa.Integer(), nullable=False),
+        sa.Column("reason", _TEXT, nullable=False),
+        sa.Column("opened_at", _INSTANT, nullable=False),
+        sa.Column("probe_until", _INSTANT, nullable=True),
+        sa.PrimaryKeyConstraint("account", "domain"),
+    )
+    op.create_table(
+        "account_rate",
+        sa.Column("account", _TEXT, nullable=False),
+        sa.Column("next_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("account"),
+    )
+    op.create_table(
+        "account_day",
+        *(sa.Column(name, _TEXT, nullable=False) for name in ("account", "day")),
+        sa.Column("used", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "day"),
+    )
 
 
 def _add(table: str, column: "sa.Column[object]") -> None:
