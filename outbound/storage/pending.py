@@ -103,6 +103,39 @@ def newest_of(connection: Connection, customer_id: str, name: str) -> Event | No
     return None if row is None else _event(row)
 
 
+def handled_between(
+    connection: Connection,
+    *,
+    names: Collection[str],
+    start: datetime,
+    end: datetime,
+    after: tuple[datetime, str] | None,
+    limit: int,
+) -> list[Event]:
+    """Events called ``names`` that rules have seen and that happened from ``start`` on, before ``end``.
+
+    Of customers in the store, in the order they happened; ``after`` continues a page.
+    """
+    event, customer = tables.event, tables.customer
+    conditions = [
+        event.c.handled_at.is_not(None),
+        event.c.name.in_(sorted(names)),
+        event.c.at >= start,
+        event.c.at < end,
+    ]
+    if after is not None:
+        at, identity = after
+        conditions.append(sa.or_(event.c.at > at, sa.and_(event.c.at == at, event.c.id > identity)))
+    query = (
+        sa.select(event, sa.func.coalesce(customer.c.merged_into, customer.c.id).label("survivor"))
+        .join(customer, customer.c.id == event.c.customer_id)
+        .where(*conditions)
+        .order_by(event.c.at, event.c.id)
+        .limit(limit)
+    )
+    return [_event(row, row.survivor) for row in connection.execute(query)]
+
+
 def _select(connection: Connection, *conditions: sa.ColumnElement[bool], limit: int) -> list[Event]:
     event = tables.event
     statement = sa.select(event).where(event.c.handled_at.is_(None), *conditions)

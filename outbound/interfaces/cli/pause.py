@@ -17,9 +17,10 @@ def register(app: typer.Typer) -> None:
         by: Annotated[str, typer.Option(metavar="NAME", help="Who pauses. Left out: who runs the command.")] = "",
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """Hold the messages of a rule or a channel, or all of them, within a second, until `outbound resume`.
+        """Hold what a rule or a channel sends, or everything.
 
-        Events, schedules and sends are recorded and planned as ever, and messages expire as ever.
+        It acts within a second and lasts until `outbound resume`. Meanwhile everything is recorded and planned as ever,
+        and messages expire as ever.
         """
         from outbound.interfaces.cli.arguments import operator
         from outbound.interfaces.cli.context import open_context

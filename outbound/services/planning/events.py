@@ -3,7 +3,7 @@
 Decisions, messages and the mark on the events are one transaction, so an event is never half handled.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 
@@ -16,11 +16,14 @@ from outbound.engine.conditions.facts import Facts, customer_values
 from outbound.engine.timing.walls import add, local_day
 from outbound.engine.timing.zones import customer_source, resolve_zones
 from outbound.services.planning import enters
+from outbound.services.planning.clerk import Judged
 from outbound.services.planning.compiled import Listener, compiled, live_at
 from outbound.services.planning.enqueue import enqueue
 from outbound.services.planning.firing import rule_lock
+from outbound.services.planning.judge import judge
 from outbound.services.planning.loops import Backstop
 from outbound.services.planning.occurrence import Occurrence, Prospect, event_placeholders, template_of
+from outbound.services.planning.report import Counts
 from outbound.services.planning.window import Pass
 from outbound.storage import chains, event_runs, pending, runs
 from outbound.storage import events as event_log
@@ -63,7 +66,7 @@ def _plan_batch(work: Pass) -> int:
         if doors:
             enters.hold(connection, doors)
         if heard:
-            batch = _Batch(work, connection, heard)
+            batch = Batch(work, connection, heard)
             for event in heard:
                 batch.show(event, rules.listeners[event.name])
             batch.enqueue()
@@ -83,10 +86,15 @@ class _Day:
     misses: list[tuple[str, int]] = field(default_factory=list)
 
 
-class _Batch:
-    """Some events with everything the rules ask about, loaded set-wise."""
+class Batch:
+    """Some events with everything the rules ask about, loaded set-wise.
 
-    def __init__(self, work: Pass, connection: Connection, events: Sequence[Event]) -> None:
+    ``again``: they were shown to rules before (`outbound replay`). Rules that were published since see them too,
+    and whom they do not concern is not written down a second time.
+    """
+
+    def __init__(self, work: Pass, connection: Connection, events: Sequence[Event], *, again: bool = False) -> None:
+        self._again = again
         self._work = work
         self._connection = connection
         self._people = load_people(connection, sorted({e.customer_id for e in events}))
@@ -114,7 +122,8 @@ class _Batch:
         slot = run_slot(event)
         for listener in listeners:
             rule = listener.rule
-            if not live_at(active, rule, event.received_at, zone) or listener.condition(facts) is not True:
+            shown_at = now if self._again else event.received_at
+            if not live_at(active, rule, shown_at, zone) or listener.condition(facts) is not True:
                 continue
             day = self._days.setdefault((rule.id, slot), _Day(rule))
             if listener.who(facts) is True:
@@ -124,28 +133,43 @@ class _Batch:
             else:
                 day.misses.append((event.customer_id, listener.first_miss(facts)))
 
-    def enqueue(self) -> None:
-        """Decide and queue what matched, one run per rule and day, always in the same order of locks."""
+    def judged(self) -> Iterator[tuple[Rule, list[Judged], int]]:
+        """What ``enqueue`` would decide: rule, candidates, and how many were decided before. Nothing is written."""
+        active, now = self._work.active, self._work.now
+        for key in sorted(self._days):
+            day = self._days[key]
+            if day.prospects:
+                found = judge(self._connection, active, day.rule, day.prospects, now=now, people=self._people)
+                yield day.rule, self._backstop.passed(found.candidates), len(found.already)
+
+    def enqueue(self) -> dict[str, Counts]:
+        """Decide and queue what matched, one run per rule and day, always in the same order of locks.
+
+        Answers the counts by rule.
+        """
+        by_rule: dict[str, Counts] = {}
         if not self._days:
-            return
+            return by_rule
         run_ids = open_event_runs(self._connection, self._work, {key: self._days[key].rule for key in self._days})
         for key in sorted(self._days):
             day = self._days[key]
             if day.prospects:
-                self._work.counts.add(
-                    enqueue(
-                        self._connection,
-                        self._work.active,
-                        day.rule,
-                        day.prospects,
-                        run_id=run_ids[key],
-                        now=self._work.now,
-                        people=self._people,
-                        backstop=self._backstop,
-                    )
+                counts = enqueue(
+                    self._connection,
+                    self._work.active,
+                    day.rule,
+                    day.prospects,
+                    run_id=run_ids[key],
+                    now=self._work.now,
+                    people=self._people,
+                    backstop=self._backstop,
                 )
-        misses = {run_ids[key]: day.misses for key, day in self._days.items() if day.misses}
-        event_runs.record_misses(self._connection, misses, upto=self._last, now=self._work.now)
+                self._work.counts.add(counts)
+                by_rule.setdefault(day.rule.id, Counts()).add(counts)
+        if not self._again:
+            misses = {run_ids[key]: day.misses for key, day in self._days.items() if day.misses}
+            event_runs.record_misses(self._connection, misses, upto=self._last, now=self._work.now)
+        return by_rule
 
 
 def open_event_runs(
