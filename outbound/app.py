@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from outbound.channels.base import Adapter
 from outbound.channels.guard import Guarded
@@ -17,6 +18,9 @@ from outbound.services.dispatch import Dispatcher
 from outbound.services.dispatch.kit import DispatchSettings
 from outbound.services.links import LinkMaker
 from outbound.storage.database import Database
+
+if TYPE_CHECKING:
+    from outbound.channels.email.dkim_keys import DkimKey
 
 Clock = Callable[[], datetime]
 
@@ -102,7 +106,9 @@ def build(settings: Settings, database: Database, *, clock: Clock = wall_clock) 
 def _email(settings: Settings, clock: Clock) -> Adapter:
     if settings.email.adapter == "mailbox":
         return _mailbox(settings, ChannelName.EMAIL, clock)
-    from outbound.channels.email.smtp import SmtpAdapter  # noqa: PLC0415 - a mailbox needs no SMTP
+    from outbound.channels.email.bounce_address import BounceAddress  # noqa: PLC0415 - a mailbox needs no SMTP
+    from outbound.channels.email.dkim import Signer  # noqa: PLC0415
+    from outbound.channels.email.smtp import SmtpAdapter  # noqa: PLC0415
     from outbound.channels.email.smtp_settings import SmtpSettings, SmtpTimeouts, Tls  # noqa: PLC0415
 
     section = settings.email
@@ -116,7 +122,25 @@ def _email(settings: Settings, clock: Clock) -> Adapter:
             tls=tls[section.tls],
             pool_size=section.connections,
             timeouts=SmtpTimeouts(final=section.reply_timeout),
+        ),
+        signer=Signer(dkim_keys(settings)) if section.dkim else None,
+        bounces=BounceAddress(section.bounce, settings.keyring()) if section.bounce else None,
+    )
+
+
+def dkim_keys(settings: Settings) -> "tuple[DkimKey, ...]":
+    """The keys under [[email.dkim]], in that order. Raises ConfigurationError for one that cannot be used."""
+    from outbound.channels.email.dkim_keys import VARIABLE, keys_in, load_key  # noqa: PLC0415 - slow to load
+
+    environment = keys_in(settings.secrets.get(VARIABLE, ""))
+    return tuple(
+        load_key(
+            domain=one.domain,
+            selector=one.selector,
+            key_file=settings.root / one.key_file if one.key_file else None,
+            environment=environment,
         )
+        for one in settings.email.dkim
     )
 
 

@@ -18,7 +18,10 @@ from outbound.domain.keyring import Keyring
 
 FILE_NAME = "outbound.toml"
 
-ENVIRONMENT = ("OUTBOUND_SECRET_KEY", "OUTBOUND_DATABASE_URL", "OUTBOUND_SMTP_PASSWORD", "OUTBOUND_TWILIO_AUTH_TOKEN")
+ENVIRONMENT = (
+    *("OUTBOUND_SECRET_KEY", "OUTBOUND_DATABASE_URL"),
+    *("OUTBOUND_SMTP_PASSWORD", "OUTBOUND_DKIM_KEYS", "OUTBOUND_TWILIO_AUTH_TOKEN"),
+)
 """What is read from the environment; secrets never stand in outbound.toml."""
 
 
@@ -46,8 +49,19 @@ class ServerSection(_Section):
     port: int = Field(default=8025, ge=0, le=65535)
 
 
+class DkimSection(_Section):
+    """One key that signs mail from ``domain``. Without ``key_file`` the key is in OUTBOUND_DKIM_KEYS."""
+
+    domain: str
+    selector: str
+    key_file: str = ""
+
+
 class EmailSection(_Section):
-    """How e-mail leaves. The password is OUTBOUND_SMTP_PASSWORD. Timeouts in seconds."""
+    """How e-mail leaves. The password is OUTBOUND_SMTP_PASSWORD. Timeouts in seconds.
+
+    ``bounce`` is the address that bounces come back to, with a token for each message; without it they go to From.
+    """
 
     adapter: Literal["mailbox", "smtp"] = "mailbox"
     host: str = "localhost"
@@ -56,6 +70,8 @@ class EmailSection(_Section):
     username: str = ""
     connections: int = Field(default=10, ge=1, le=100)
     reply_timeout: float = Field(default=600.0, gt=0)
+    bounce: str = ""
+    dkim: tuple[DkimSection, ...] = Field(default=(), strict=False)
 
 
 class SmsSection(_Section):

@@ -33,6 +33,7 @@ def test_every_setting_is_documented_and_nothing_else() -> None:
         else:
             top.add(name)
     assert found["Top level"] == top
+    assert found["email.dkim"] == set(config.DkimSection.model_fields)
 
 
 def test_every_variable_is_documented() -> None:

@@ -105,10 +105,14 @@ def url_list(name: str, urls: Sequence[str]) -> bytes:
 
 @lru_cache(maxsize=1024)
 def list_id(value: str) -> bytes:
-    """``List-Id: Description <list.example>`` (RFC 2919 2); a value without brackets gets them."""
+    """``List-Id: Description <list.example>`` (RFC 2919 2); a value without brackets gets them.
+
+    A part of the id beyond ASCII is written in IDNA.
+    """
     refuse_controls("List-Id", value)
     phrase, _, label = value.rstrip("> ").rpartition("<")
     phrase = phrase.strip().strip('"')
+    label = ".".join(part if part.isascii() else _ascii_label(part) for part in label.split("."))
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", label):
         raise MailRefusedError("mail.header", "List-Id is not of the form name.domain")
     if not phrase:
@@ -116,8 +120,18 @@ def list_id(value: str) -> bytes:
     elif _PHRASE.fullmatch(phrase) and _is_plain(phrase) and len(phrase) < _WIDTH:
         words = phrase.encode("ascii") + b" "
     else:
-        words = _encoded_words("List-Id", phrase) + b" "
+        words = _verified("List-Id", _encoded_words("List-Id", phrase), phrase) + b" "
     return b"List-Id: " + words + b"<" + label.encode("ascii") + b">\r\n"
+
+
+def message_id(value: str) -> bytes:
+    """``Message-ID: <left@right>`` (RFC 5322 3.6.4), brackets or not; a domain beyond ASCII is written in IDNA."""
+    left, _, right = value.strip("<>").rpartition("@")
+    if not right.isascii():
+        right = normal_address(f"x@{right}", "Message-ID").removeprefix("x@")
+    if not re.fullmatch(r"[!-;=?-~]+@[!-;=?-~]+", f"{left}@{right}"):
+        raise MailRefusedError("mail.header", "Message-ID is not of the form left@right")
+    return token("Message-ID", f"<{left}@{right}>")
 
 
 def token(name: str, value: str) -> bytes:
@@ -125,6 +139,13 @@ def token(name: str, value: str) -> bytes:
     if not re.fullmatch(r"[!-~]+", value):
         raise MailRefusedError("mail.header", f"{name} is not a plain ASCII word")
     return _bounded(name, f"{name}: {value}".encode("ascii")) + b"\r\n"
+
+
+def _ascii_label(part: str) -> str:
+    try:
+        return idna.encode(part, uts46=True).decode("ascii")
+    except (idna.IDNAError, UnicodeError):
+        raise MailRefusedError("mail.header", "List-Id has a domain that cannot be encoded") from None
 
 
 def _is_plain(value: str) -> bool:

@@ -35,24 +35,23 @@ def build(rendered: RenderedEmail, envelope: EmailEnvelope) -> bytes:
     that is none): that one message stops, nothing else.
     """
     message_id = envelope.message_id.strip("<>")
-    if not re.fullmatch(r"[!-;=?-~]+@[!-;=?-~]+", message_id):
-        raise MailRefusedError("mail.header", "Message-ID is not of the form left@right")
+    top = _top(rendered, envelope)
     parts = (_part("plain", rendered.text), _part("html", rendered.html))
     kind, boundary, body = "alternative", *_multipart("a", message_id, parts)
     if rendered.attachments:
         inner = b'Content-Type: multipart/alternative; boundary="' + boundary + b'"\r\n\r\n' + body
         files = tuple(_attachment(file) for file in rendered.attachments)
         kind, boundary, body = "mixed", *_multipart("m", message_id, (inner, *files))
-    top = b'MIME-Version: 1.0\r\nContent-Type: multipart/%s;\r\n boundary="%s"\r\n\r\n' % (kind.encode(), boundary)
-    return _top(rendered, envelope, message_id) + top + body
+    kinds = b'MIME-Version: 1.0\r\nContent-Type: multipart/%s;\r\n boundary="%s"\r\n\r\n' % (kind.encode(), boundary)
+    return top + kinds + body
 
 
-def _top(rendered: RenderedEmail, envelope: EmailEnvelope, message_id: str) -> bytes:
+def _top(rendered: RenderedEmail, envelope: EmailEnvelope) -> bytes:
     lines = [
         b"Date: " + format_datetime(envelope.date.astimezone(UTC)).encode("ascii") + b"\r\n",
         headers.mailbox("From", rendered.sender),
         headers.mailbox("To", envelope.to),
-        headers.token("Message-ID", f"<{message_id}>"),
+        headers.message_id(envelope.message_id),
         headers.unstructured("Subject", rendered.subject),
     ]
     if rendered.reply_to:

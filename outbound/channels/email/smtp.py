@@ -4,6 +4,8 @@ import re
 
 from outbound.channels.base import Capabilities, Handover, Parcel
 from outbound.channels.email import mime
+from outbound.channels.email.bounce_address import BounceAddress
+from outbound.channels.email.dkim import Signer
 from outbound.channels.email.headers import MailRefusedError, normal_address, split_mailbox
 from outbound.channels.email.smtp_connection import Refusal
 from outbound.channels.email.smtp_pool import SmtpPool
@@ -20,16 +22,30 @@ _FROM = re.compile(rb"^From:((?:[^\r\n]|\r\n[ \t])*)", re.MULTILINE)
 
 
 class SmtpAdapter:
-    """One SMTP account. Cheap to create: it connects at the first delivery."""
+    """One SMTP account. Cheap to create: it connects at the first delivery.
 
-    def __init__(self, settings: SmtpSettings, *, name: str = "smtp") -> None:
+    With a ``signer`` it signs what it delivers; with ``bounces`` each message has an envelope sender of its own.
+    """
+
+    def __init__(
+        self,
+        settings: SmtpSettings,
+        *,
+        name: str = "smtp",
+        signer: Signer | None = None,
+        bounces: BounceAddress | None = None,
+    ) -> None:
         self.name = name
         self.capabilities = Capabilities(channel=ChannelName.EMAIL, receipts=False, concurrency=settings.pool_size)
         self._settings = settings
+        self._signer, self._bounces = signer, bounces
         self._pool = SmtpPool(settings)
 
     def pack(self, rendered: Rendered, envelope: EmailEnvelope | None) -> bytes:
-        """The exact bytes of the mail. Raises MailRefusedError (an OutboundError) for content no mail can carry."""
+        """The exact bytes of the mail but for its DKIM signature, which is put before them when it leaves.
+
+        Raises MailRefusedError (an OutboundError) for content no mail can carry.
+        """
         return mime.pack(rendered, envelope)
 
     async def deliver(self, parcel: Parcel, handover: Handover) -> Outcome:
@@ -41,6 +57,7 @@ class SmtpAdapter:
             return smtp_outcome(code=501, text=refused.message, stage=Stage.RCPT)
         if not _is_clean(parcel.payload):
             return smtp_outcome(code=554, text="5.6.0 the payload holds bare line ends or NUL", stage=Stage.MAIL)
+        payload = parcel.payload if self._signer is None else self._signer.signed(parcel.payload)
         secrets = (*self._settings.secrets, parcel.address, recipient, *_local_word(recipient))
         fresh = False
         while True:
@@ -53,7 +70,7 @@ class SmtpAdapter:
                 outcome = await connection.transact(
                     sender=sender.encode(),
                     recipient=recipient.encode(),
-                    payload=parcel.payload,
+                    payload=payload,
                     handover=handover,
                     secrets=secrets,
                 )
@@ -78,7 +95,8 @@ class SmtpAdapter:
         await self._pool.close()
 
     def _sender(self, parcel: Parcel) -> str:
-        named = parcel.sender or self._settings.sender
+        own = self._bounces.of(parcel.reference) if self._bounces is not None else ""
+        named = parcel.sender or own or self._settings.sender
         if named:
             return split_mailbox(named)[1]
         found = _FROM.search(parcel.payload)
