@@ -137,6 +137,7 @@ def smtp_outcome(*, code: int | None, text: str, stage: Stage, secrets: Iterable
         text=redact(text, secrets),
         suppress=row.suppress,
         account_fault=row.account_fault,
+        named=row.kind is K.NOT_SENT and stage in _NAMED,
     )
 
 

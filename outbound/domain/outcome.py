@@ -32,7 +32,8 @@ class Outcome:
 
     ``code`` is the SMTP or HTTP status, ``enhanced`` the RFC 3463 status or the provider's error number,
     ``retry_after`` is in seconds, ``suppress`` is the reason for which the address must be suppressed
-    (``bounced.hard``, ``opted_out``) or empty; ``account_fault`` means the provider account itself is refused.
+    (``bounced.hard``, ``opted_out``) or empty; ``account_fault`` means the provider account itself is refused;
+    ``named`` that the line broke or hung after the recipient was named, so that their server may be the cause.
     """
 
     kind: OutcomeKind
@@ -43,6 +44,7 @@ class Outcome:
     retry_after: float | None = None
     suppress: str = ""
     account_fault: bool = False
+    named: bool = False
 
 
 class Phase(StrEnum):

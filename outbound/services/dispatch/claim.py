@@ -61,6 +61,7 @@ def _account(message: Message, kit: Kit) -> str:
 
 def _claim(connection: Connection, slice_: Slice, kit: Kit) -> list[Message]:
     settings = kit.settings
+    kit.breakers.adopt(connection, slice_.now)
     outbox.promote_due(connection, slice_.lane, now=slice_.now)
     messages = outbox_claims.claim(
         connection,
@@ -70,10 +71,15 @@ def _claim(connection: Connection, slice_: Slice, kit: Kit) -> list[Message]:
         lease_until=lease_end(connection, settings.lease),
         now=slice_.now,
         keys=slice_.keys,
-        without=[channel for channel, adapter in kit.adapters.items() if kit.slots[adapter.name].stuck],
+        without=[channel for channel, adapter in kit.adapters.items() if _closed(adapter.name, slice_, kit)],
     )
     hit("claim.open")
     return messages
+
+
+def _closed(account: str, slice_: Slice, kit: Kit) -> bool:
+    """Whether the account takes nothing now: what would begin there is left for later, unspent."""
+    return kit.slots[account].stuck or kit.breakers[account].waits(slice_.now)
 
 
 def lease_end(connection: Connection, lease: timedelta) -> datetime:

@@ -13,7 +13,7 @@ from outbound.channels.base import Adapter
 from outbound.domain.customer import ChannelName
 from outbound.domain.keyring import Keyring
 from outbound.domain.message import Lane, MessageState
-from outbound.services.dispatch.breaker import Breaker
+from outbound.services.dispatch.breakers import Breakers
 from outbound.services.dispatch.claim import claim, lease_end
 from outbound.services.dispatch.gate import gate
 from outbound.services.dispatch.hand_over import hand_over
@@ -74,7 +74,7 @@ class Dispatcher:
         self._kit = Kit(
             writer=self._writer,
             adapters=adapters,
-            breakers={name: Breaker() for name in accounts},
+            breakers=Breakers(accounts, self._writer),
             slots={name: Slots(count, freed, gate_age=self.settings.gate_age) for name, count in accounts.items()},
             freed=freed,
             keyring=keyring,
@@ -114,8 +114,8 @@ class Dispatcher:
                 await stream.aclose()
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
-            for breaker in slice_.probes:
-                breaker.withdraw_probe()
+            with contextlib.suppress(Exception):  # others may probe after a while
+                await self._kit.breakers.withdraw(slice_.probes)
             await self._give_back(slice_)
         return slice_.tally.report()
 

@@ -27,6 +27,7 @@ from outbound.engine.conditions.facts import Facts, customer_values
 from outbound.engine.ladder import Switches
 from outbound.engine.timing.walls import local_day
 from outbound.engine.timing.zones import resolve_zones
+from outbound.services.dispatch.admission import Admission, Later
 from outbound.services.dispatch.claim import Chunks
 from outbound.services.dispatch.competition import Competition, Judge
 from outbound.services.dispatch.kit import Kit, Slice
@@ -126,6 +127,7 @@ class _Gate:
         pasts = outbox_gate.past_of(connection, [m.id for m in messages if m.lease_token > 1])
         switches = Switches(paused=outbox_gate.paused(connection), limited=run_limits.limited(connection))
         self._load_history(connection, messages)
+        self._admission = Admission(self._slice, self._kit, connection)
         judge = Judge(ruleset=self._active.ruleset, switches=switches, open_channel=self._takes, now=self._now)
         days = runs.slots(connection, [m.run_id for m in messages if self._is_dated(m)])
         others = Competition(connection, judge, messages, persons)
@@ -166,7 +168,7 @@ class _Gate:
         adapter = self._kit.adapters.get(channel)
         if adapter is None:
             return False
-        return not (self._kit.breakers[adapter.name].open or self._kit.slots[adapter.name].stuck)
+        return not (self._kit.breakers[adapter.name].waits(self._now) or self._kit.slots[adapter.name].stuck)
 
     def _sort(self, case: Case, answer: Screened, others: Competition) -> None:
         message, person = case.message, case.person
@@ -186,13 +188,10 @@ class _Gate:
     def _go(self, message: Message, person: Person, go: Go, tried: tuple[ChannelName, ...]) -> bool:
         """Begin the attempt. False: the account takes nothing now, and the message waits until it is tried again."""
         adapter = self._kit.adapters[go.channel]
-        breaker = self._kit.breakers[adapter.name]
-        probe = breaker.open
-        if not breaker.admits(self._now):
-            self._later.setdefault(breaker.retry_at(self._now), []).append(message.id)
+        admitted = self._admission.admit(message, go.channel, adapter.name, go.address)
+        if isinstance(admitted, Later):
+            self._later.setdefault(admitted.until, []).append(message.id)
             return False
-        if probe:
-            self._slice.probes.append(breaker)
         policy = self._active.ruleset.policy
         release, context = self._words(message, person, go.channel)
         begin = Begin(
@@ -224,7 +223,8 @@ class _Gate:
                 policy=policy,
                 gated_at=self._at,
                 in_doubt=go.in_doubt,
-                probe=probe,
+                domain=admitted.domain,
+                probes=admitted.probes,
                 tried=tried,
             )
         )

@@ -136,10 +136,11 @@ class _Deliveries:
         task.add_done_callback(self._done)
 
     async def _deliver(self, ready: Ready, slots: Slots) -> None:
-        breaker = self._kit.breakers[ready.passed.begin.account]
+        passed = ready.passed
         seconds = None
         try:
-            if breaker.open and not ready.passed.probe:
+            hurdles = self._kit.breakers.of(passed.begin.account, passed.domain)
+            if any(breaker.open and key not in passed.probes for key, breaker in hurdles):
                 self._answer(_unspent(ready, "the account is paused"))
                 return
             began = time.monotonic()
@@ -150,10 +151,8 @@ class _Deliveries:
         if outcome is None:  # we stopped it, not the provider
             self._answer(_unspent(ready, _REFUSED))
             return
-        if breaker.heard(outcome, self._slice.moment()):
-            account = ready.passed.begin.account
-            log.warning("account paused", adapter=account, code=outcome.code, enhanced=outcome.enhanced)
-        self._answer(Answered(passed=ready.passed, outcome=outcome, parts=ready.parts))
+        await self._kit.breakers.hear(passed.begin.account, passed.domain, outcome, self._slice.moment())
+        self._answer(Answered(passed=passed, outcome=outcome, parts=ready.parts))
 
     async def _try(self, ready: Ready) -> Outcome | None:
         """What came of it, None when the handover mark was refused."""
@@ -186,6 +185,9 @@ class _Deliveries:
         return task
 
     def _answer(self, answered: Answered) -> None:
+        if answered.unspent or answered.stop is not None:
+            for _, breaker in self._kit.breakers.of(answered.passed.begin.account, answered.passed.domain):
+                breaker.untried()
         self._answers.append(answered)
         self._news.set()
 

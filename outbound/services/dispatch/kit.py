@@ -15,7 +15,7 @@ from outbound.domain.customer import ChannelName
 from outbound.domain.keyring import Keyring
 from outbound.domain.message import Lane, Message
 from outbound.engine.rendering import Links
-from outbound.services.dispatch.breaker import Breaker
+from outbound.services.dispatch.breakers import Breakers, Key
 from outbound.services.dispatch.report import Tally
 from outbound.services.dispatch.slots import Slots
 from outbound.services.dispatch.writer import Writer
@@ -64,7 +64,7 @@ class Kit:
 
     writer: Writer
     adapters: Mapping[ChannelName, Adapter]
-    breakers: Mapping[str, Breaker]
+    breakers: Breakers
     slots: Mapping[str, Slots]
     freed: asyncio.Event
     keyring: Keyring
@@ -91,7 +91,7 @@ class Slice:
     keys: tuple[str, str] | None = None
     leases: dict[str, int] = field(default_factory=dict)
     moved: Callable[[], None] = lambda: None
-    probes: list[Breaker] = field(default_factory=list)
+    probes: list[Key] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     _started: float = field(default_factory=time.monotonic)
 

@@ -9,6 +9,7 @@ from outbound.domain.customer import ChannelName, Customer
 from outbound.domain.message import Message
 from outbound.domain.outcome import Outcome
 from outbound.domain.policy import Policy
+from outbound.services.dispatch.breakers import Key
 from outbound.services.releases import Active
 from outbound.storage.outbox_gate import Begin
 
@@ -18,9 +19,9 @@ class Passed:
     """A message whose attempt has started. ``release`` fixes its words, ``policy`` is today's.
 
     ``in_doubt``: an earlier handover on this leg whose outcome nobody knows; such a message ends ``sent`` or
-    ``uncertain``, never anything else. ``probe``: it is the one that tries a paused account.
+    ``uncertain``, never anything else. ``probes``: the paused account or destination that it tries.
     ``tried`` are the channels of legs that are over. ``gated_at`` is when its gate began to look, in seconds of
-    ``time.monotonic``: what was revoked later it has not seen.
+    ``time.monotonic``: what was revoked later it has not seen. ``domain`` is the destination of an e-mail.
     """
 
     message: Message
@@ -30,7 +31,8 @@ class Passed:
     policy: Policy
     gated_at: float
     in_doubt: bool = False
-    probe: bool = False
+    domain: str = ""
+    probes: tuple[Key, ...] = ()
     tried: tuple[ChannelName, ...] = ()
 
 

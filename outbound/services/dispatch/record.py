@@ -32,6 +32,7 @@ async def record(slice_: Slice, kit: Kit, answers: AsyncIterator[list[Answered]]
 
 def _judge(kit: Kit, answered: Answered, slice_: Slice) -> Result:
     now = slice_.moment()
-    breaker = kit.breakers[answered.passed.begin.account]
-    retry_at = breaker.retry_at(now) if breaker.open else None
+    passed = answered.passed
+    paused = [b.retry_at(now) for _, b in kit.breakers.of(passed.begin.account, passed.domain) if b.open]
+    retry_at = max(paused, default=None)
     return verdict(answered, keyring=kit.keyring, now=now, jitter=kit.jitter(), retry_at=retry_at)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from outbound.domain.outcome import Outcome, OutcomeKind
-from outbound.services.dispatch.breaker import Breaker
+from outbound.services.dispatch.breaker import Breaker, DomainBreaker
 from outbound.services.dispatch.retries import delay
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -91,8 +91,92 @@ def test_one_probe_at_a_time_and_the_pause_doubles_to_a_quarter_of_an_hour() -> 
     assert breaker.admits(now)
     breaker.heard(FINE, now)
     assert not breaker.open
+
+
+def test_after_a_pause_one_then_two_then_four_pass_at_once() -> None:
+    """Slow start: a round is twice the last, once all of it was answered; then everything passes again."""
+    breaker = Breaker()
+    breaker.heard(Outcome(kind=K.NOT_SENT, account_fault=True), NOW)
+    now = NOW + MINUTE
     assert breaker.admits(now)
+    breaker.heard(FINE, now)
+    rounds = []
+    for _ in range(8):
+        passed = 0
+        while passed < 200 and breaker.admits(now):
+            passed += 1
+        rounds.append(passed)
+        for _ in range(passed):
+            breaker.heard(FINE, now)
+    assert rounds == [1, 2, 4, 8, 16, 32, 64, 200]
+
+
+def test_a_failure_in_the_slow_start_pauses_again_and_longer() -> None:
+    breaker = Breaker()
+    breaker.heard(Outcome(kind=K.NOT_SENT, account_fault=True), NOW)
+    now = NOW + MINUTE
     assert breaker.admits(now)
+    breaker.heard(FINE, now)
+    assert breaker.admits(now)
+    assert breaker.heard(REFUSED, now)
+    assert breaker.retry_at(now) == now + MINUTE
+
+
+def test_a_round_of_the_slow_start_whose_answers_are_lost_begins_again() -> None:
+    """What was admitted and cancelled must not close the account for good."""
+    breaker = Breaker()
+    breaker.heard(Outcome(kind=K.NOT_SENT, account_fault=True), NOW)
+    assert breaker.admits(NOW + MINUTE)
+    breaker.heard(FINE, NOW + MINUTE)
+    assert breaker.admits(NOW + MINUTE)
+    assert not breaker.admits(NOW + MINUTE)
+    assert breaker.admits(NOW + 2 * MINUTE)
+
+
+def test_one_destination_that_hangs_is_not_the_accounts_fault() -> None:
+    """F32: the same domain again and again counts once; two domains that break the line are the account's."""
+    hangs = Outcome(kind=K.NOT_SENT, named=True)
+    breaker = Breaker()
+    for _ in range(20):
+        breaker.heard(hangs, NOW, domain="slow.example")
+    assert not breaker.open
+    for n in range(5):
+        breaker.heard(hangs, NOW, domain=f"other{n}.example")
+    assert breaker.open
+
+
+def test_a_destination_that_refuses_by_policy_is_paused_when_it_is_more_than_a_fifth_of_fifty() -> None:
+    """delivery.md 2.7: ten of the last fifty do not open it, eleven do; a refused probe doubles the pause."""
+    refused = Outcome(kind=K.REJECTED_POLICY, code=550, enhanced="5.7.1")
+    breaker = DomainBreaker()
+    for n in range(50):
+        breaker.heard(refused if n % 5 == 0 else FINE, NOW)
+    assert not breaker.open
+    opened = [breaker.heard(refused, NOW) for _ in range(2)]
+    assert opened == [False, True]  # the first pushed out one as old
+    now = NOW + 30 * SECOND
+    assert breaker.admits(now)
+    breaker.heard(refused, now)
+    assert breaker.retry_at(now) == now + MINUTE
+
+
+def test_a_destination_that_defers_five_times_in_a_row_is_paused_and_full_mailboxes_do_not_count() -> None:
+    breaker = DomainBreaker()
+    for _ in range(20):
+        breaker.heard(Outcome(kind=K.DEFERRED, code=552, enhanced="5.2.2"), NOW)
+        breaker.heard(NO_SUCH_USER, NOW)
+        breaker.heard(REFUSED, NOW)  # before the recipient was named: the account's matter
+    assert not breaker.open
+    deferred = Outcome(kind=K.DEFERRED, code=451)
+    assert [breaker.heard(deferred, NOW) for _ in range(5)] == [False] * 4 + [True]
+
+
+def test_a_429_without_a_time_pauses_the_account_once_however_many_hear_it() -> None:
+    """F28: those in flight all hear the same answer."""
+    breaker = Breaker()
+    for _ in range(10):
+        breaker.heard(Outcome(kind=K.THROTTLED, code=429), NOW)
+    assert breaker.retry_at(NOW) == NOW + 30 * SECOND
 
 
 def test_a_probe_that_never_tried_makes_room_for_another() -> None:
