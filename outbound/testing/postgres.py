@@ -99,7 +99,7 @@ def empty_database(server: str) -> Iterator[str]:
     """The URL of a fresh database on ``server``, dropped at the end of the block."""
     url = sa.make_url(server).set(drivername="postgresql+psycopg")
     name = f"outbound_{secrets.token_hex(6)}"
-    admin = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    admin = sa.create_engine(url, isolation_level="AUTOCOMMIT", pool_pre_ping=True)  # it may have been restarted
     with admin.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name}")
     try:

@@ -29,7 +29,7 @@ MAIL_MODES = (
     "close_after_354",
     "half_body",
     "close_after_dot",
-    "accept_then_close times 5",
+    "sent=close kept times 5",
     "hang_after_dot",
     "partial_reply",
     "garbage",
