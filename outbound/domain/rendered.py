@@ -51,7 +51,7 @@ class EmailEnvelope:
     """What an e-mail needs besides its content: fixed at the first render so that the bytes repeat.
 
     ``unsubscribe_url`` None means the mail carries no List-Unsubscribe headers (RFC 8058 wants them on
-    marketing mail only); ``list_id`` likewise (RFC 2919).
+    marketing mail only). ``list_id`` names the topic (RFC 2919); None for one that nobody can decline.
     """
 
     to: str

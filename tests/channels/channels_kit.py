@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from outbound.channels.base import Adapter, Parcel
 from outbound.channels.email import mime
+from outbound.channels.email.bounce_address import BounceAddress
+from outbound.channels.email.dkim import Signer
 from outbound.channels.email.smtp import SmtpAdapter, SmtpSettings, SmtpTimeouts, Tls
 from outbound.channels.sms.twilio import TwilioAdapter, TwilioSettings
 from outbound.domain.customer import ChannelName
@@ -77,11 +79,13 @@ def sms_parcel(to: str = "+393401234567", *, reference: str = "0193-1") -> Parce
     return Parcel(reference=reference, channel=ChannelName.SMS, address=to, payload=payload, customer_id="c-1")
 
 
-def smtp_adapter(server: SmtpServer, **changes: Any) -> SmtpAdapter:
+def smtp_adapter(
+    server: SmtpServer, *, signer: Signer | None = None, bounces: BounceAddress | None = None, **changes: Any
+) -> SmtpAdapter:
     """An adapter for a test server."""
     timeouts = SmtpTimeouts(connect=10, greeting=10, command=10, data=10, block=10, final=10)
     known: dict[str, Any] = {"host": "127.0.0.1", "port": server.port, "tls": Tls.NONE, "timeouts": timeouts}
-    return SmtpAdapter(SmtpSettings(**(known | changes)))
+    return SmtpAdapter(SmtpSettings(**(known | changes)), signer=signer, bounces=bounces)
 
 
 def twilio_adapter(double: TwilioDouble, **changes: Any) -> TwilioAdapter:

@@ -223,8 +223,7 @@ def test_dkim_an_address_beyond_ascii_is_signed_as_it_stands() -> None:
 
 def test_dkim_what_leaves_over_smtp_verifies(smtp_server: SmtpServer) -> None:
     """The server gets the signature and the frozen bytes; dots at line starts do not break either."""
-    adapter = smtp_adapter(smtp_server)
-    adapter._signer = signer()
+    adapter = smtp_adapter(smtp_server, signer=signer())
     raw = mail(text=".\n..\n.hidden\n\n\n", html="<p>.</p>\n.")
     assert deliver_one(adapter, email_parcel(payload=raw)).kind == "accepted"
     (arrived,) = smtp_server.messages()

@@ -23,14 +23,21 @@ def register(app: typer.Typer) -> None:
         selector: Annotated[
             str, typer.Option("--dkim-selector", metavar="NAME", help="Look for this DKIM key of the senders' domains.")
         ] = "",
+        dkim: Annotated[
+            bool, typer.Option("--dkim", help="Only print the DNS records of the keys under [[email.dkim]].")
+        ] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         """Look for what would go wrong. Settings, database, clock, release, guard, credentials, DNS records."""
         from outbound.interfaces.cli.context import open_context
+        from outbound.interfaces.cli.doctor_dkim import print_records
         from outbound.interfaces.cli.exits import EXIT_ERROR
         from outbound.interfaces.cli.output import print_json
 
         with open_context() as context:
+            if dkim:
+                print_records(context, as_json=as_json)
+                return
             findings = list(_inside(context))
             if not offline and findings[0].health != "fail":
                 findings += [*_accounts(context), *_domains(context, selector)]
@@ -46,6 +53,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _inside(context: "Context") -> "Iterator[Finding]":
+    from outbound.interfaces.cli.doctor_dkim import examine_keys
     from outbound.services.doctor import examine_database, examine_refusal
 
     settings = _ask("settings", lambda: f"{context.settings.root / 'outbound.toml'}, {context.settings.environment}")
@@ -60,6 +68,7 @@ def _inside(context: "Context") -> "Iterator[Finding]":
         yield from examine_database(context.database, now=context.now())
         yield _ask("release", lambda: f"{context.active().id[:12]} active")
         yield from examine_refusal(context.database)
+        yield from examine_keys(context, _sender_domains(context))
 
 
 def _safety(context: "Context") -> "Iterator[Finding]":
@@ -113,19 +122,11 @@ def _accounts(context: "Context") -> "list[Finding]":
 
 def _domains(context: "Context", selector: str) -> "Iterator[Finding]":
     """What receivers will look up about the domains we send from."""
-    from email.utils import parseaddr
-
     from outbound.channels.email.authentication import look_up
-    from outbound.domain.errors import ConfigurationError, OutboundError
+    from outbound.interfaces.cli.doctor_dkim import examine_published
     from outbound.services.doctor import Finding, Health
 
-    if context.settings.email.adapter == "mailbox":
-        return
-    try:
-        senders = context.active().ruleset.policy.brand.senders.values()
-    except (ConfigurationError, OutboundError):
-        return  # said already
-    for domain in sorted({parseaddr(sender)[1].rpartition("@")[2] for sender in senders}):
+    for domain in _sender_domains(context):
         found = look_up(domain, selector=selector)
         records = {"SPF": found.spf, "DMARC": found.dmarc, **({"DKIM": found.dkim} if selector else {})}
         missing = [name for name, text in records.items() if not text]
@@ -133,6 +134,22 @@ def _domains(context: "Context", selector: str) -> "Iterator[Finding]":
         remedy = f"publish the TXT records of {domain}" if missing and not found.error else ""
         health = Health.WARN if missing or found.error else Health.OK
         yield Finding(subject=f"domain {domain}", health=health, detail=detail, remedy=remedy)
+        yield from examine_published(context, domain)
+
+
+def _sender_domains(context: "Context") -> list[str]:
+    """The domains in From; none where no e-mail leaves, or where there is no release to tell (said already)."""
+    from email.utils import parseaddr
+
+    from outbound.domain.errors import ConfigurationError, OutboundError
+
+    if context.settings.email.adapter == "mailbox":
+        return []
+    try:
+        senders = context.active().ruleset.policy.brand.senders.values()
+    except (ConfigurationError, OutboundError):
+        return []
+    return sorted({parseaddr(sender)[1].rpartition("@")[2] for sender in senders})
 
 
 def _ask(subject: str, question: "Callable[[], str]") -> "Finding":

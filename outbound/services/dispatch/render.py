@@ -69,7 +69,7 @@ def _render(kit: Kit, passed: Passed) -> Ready | Answered:
             message_id=begin.mime_id,
             date=begin.date,
             unsubscribe_url=links.unsubscribe if required else None,
-            list_id=f"{message.topic}.{domain}" if required else None,
+            list_id=f"{message.topic}.{domain}" if topic.declinable else None,
         )
     payload = kit.adapters[begin.channel].pack(rendered, envelope)
     digest = content_hash(payload)

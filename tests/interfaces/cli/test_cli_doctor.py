@@ -1,5 +1,6 @@
 """doctor: what it finds, on real servers of every kind it asks."""
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ import dns.message
 import dns.resolver
 import dns.rrset
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from trial_shop import Shop
 
 from outbound.testing.smtp_server import SmtpServer
@@ -41,7 +44,8 @@ class NameServer:
             response = dns.message.make_response(query)
             name = query.question[0].name
             if text := self.texts.get(name.to_text(omit_final_dot=True)):
-                response.answer.append(dns.rrset.from_text(name, 60, "IN", "TXT", f'"{text}"'))
+                strings = " ".join(f'"{text[at : at + 255]}"' for at in range(0, len(text), 255))
+                response.answer.append(dns.rrset.from_text(name, 60, "IN", "TXT", strings))
             self._socket.sendto(response.to_wire(), sender)
 
 
@@ -128,3 +132,43 @@ def test_the_doctor_looks_for_the_records_of_the_senders_domains(
         name_server.texts |= {"_dmarc.shop.example": "v=DMARC1; p=none", "s1._domainkey.shop.example": "v=DKIM1; p=x"}
         assert "ok    domain shop.example: SPF, DMARC, DKIM found" in shop.run("doctor", "--dkim-selector", "s1").out
         assert healths(shop, status=0)["domain shop.example"] == "ok"
+
+
+def test_the_doctor_says_who_is_signed_for_and_what_dns_must_hold(
+    shop: Shop, tmp_path: Path, name_server: NameServer
+) -> None:
+    """C02: no key is a warning; then the record that --dkim prints is the one the doctor looks for and finds."""
+    with SmtpServer(tmp_path) as smtp:
+        base = f'[email]\nadapter = "smtp"\nhost = "127.0.0.1"\nport = {smtp.port}\ntls = "none"\n'
+        guard = '[safety]\nonly_to = ["*"]\n'
+        shop.settings(base + guard)
+        assert "WARN  dkim shop.example: not signed by us" in shop.run("doctor", "--offline").out
+        answer = shop.run("doctor", "--dkim", status=1)
+        assert "there is no DKIM key" in answer.err
+
+        key_file = shop.write("dkim.pem", private_key())
+        key_file.chmod(0o600)
+        entry = '[[email.dkim]]\ndomain = "shop.example"\nselector = "k1"\nkey_file = "dkim.pem"\n'
+        shop.settings(base + entry + guard)
+        name_server.texts = {"shop.example": "v=spf1 -all", "_dmarc.shop.example": "v=DMARC1; p=none"}
+        found = shop.run("doctor").out
+        assert "ok    dkim shop.example: signed with k1 (RSA-2048)" in found
+        assert "WARN  dkim k1._domainkey.shop.example: not published" in found
+        line = shop.run("doctor", "--dkim").out.strip()
+        name, _, rest = line.partition(". IN TXT ")
+        text = "".join(re.findall(r'"([^"]*)"', rest))
+        assert shop.run("doctor", "--dkim", "--json").json == [{"name": name, "type": "TXT", "text": text}]
+        name_server.texts[name] = text
+        assert "ok    dkim k1._domainkey.shop.example: published" in shop.run("doctor").out
+        name_server.texts[name] = "v=DKIM1; k=rsa; p=AAAA"
+        assert "another key is published" in shop.run("doctor").out
+
+        key_file.chmod(0o644)
+        refused = shop.run("doctor", "--offline", status=1).out
+        assert "FAIL  dkim: " in refused
+        assert "can be read by others" in refused
+
+
+def private_key() -> str:
+    key = generate_private_key(65537, 2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
