@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -15,8 +16,9 @@ from outbound.runtime.failures import Failures
 from outbound.runtime.hands import Hand, Moved
 from outbound.runtime.hints import InProcessHints
 from outbound.runtime.serving import Listener
-from outbound.services import planning, presence, receipts, releases
+from outbound.services import pauses, planning, presence, receipts, releases, snapshots, uncertain
 from outbound.services.dispatch import SliceReport
+from outbound.storage import mark_file
 
 T = TypeVar("T")
 
@@ -24,6 +26,8 @@ log = structlog.get_logger("outbound.daemon")
 
 _RECOVER_SECONDS = 10
 _HEARTBEAT_SECONDS = 10
+_MARK_SECONDS = 10
+"""An idle daemon notes so often how far it is; one that works does at every tick."""
 _LETTING_GO_SECONDS = 3
 
 
@@ -39,6 +43,8 @@ class Daemon:
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
         self._threads: set[asyncio.Task[Any]] = set()
+        self._worked = False
+        self._marked = 0.0
 
     async def run(self) -> bool:
         """Work until SIGTERM or SIGINT, then drain: nothing new is claimed, what is in flight is finished.
@@ -52,6 +58,9 @@ class Daemon:
             loop.add_signal_handler(number, self._signalled)
         daemon_id = await self._in_thread(lambda: presence.started(self._app.database, now=datetime.now(UTC)))
         self._announce(daemon_id)
+        await self._in_thread(self._mark)  # before anything can leave
+        with self._failures.logged("upkeep"):
+            await self._in_thread(lambda: self._keep_up(thorough=True))
         await self._recover()
         scheduler = self._scheduler(daemon_id)
         scheduler.start()
@@ -133,6 +142,9 @@ class Daemon:
 
     async def _tick(self) -> None:
         """Plan what is due and hint every lane. An error is logged and the next tick tries again."""
+        if self._worked or time.monotonic() - self._marked >= _MARK_SECONDS:
+            with self._failures.logged("mark"):
+                await self._in_thread(self._mark)
         with self._failures.logged("plan"):
             await self._in_thread(self._plan)
         self._hints.hint_all()
@@ -142,6 +154,27 @@ class Daemon:
         report = planning.plan_due(self._app.database, active, now=datetime.now(UTC), keyring=self._app.links.keyring)
         for run, exceeded in report.counts.limited.items():
             log.warning("run waits for approval", run=run, exceeded=exceeded)
+
+    def _mark(self) -> None:
+        """Note how far we are inside and outside of the database; a database that is behind is paused (F13)."""
+        self._worked, self._marked = False, time.monotonic()
+        path = self._app.settings.root / mark_file.NAME
+        made = snapshots.make(self._app.database, path, now=datetime.now(UTC))
+        with self._failures.logged("mark"):
+            snapshots.keep(path, made)
+        if made.behind is not None:
+            remedy = 'docs/operations.md, "Restoring an old copy", then `outbound resume all`'
+            log.critical("restored snapshot: everything is paused", reason=made.behind.reason, remedy=remedy)
+
+    def _keep_up(self, *, thorough: bool = False) -> None:
+        """Close what nobody will find out any more, and finish what a killed command began."""
+        now, database = datetime.now(UTC), self._app.database
+        if closed := uncertain.close_old(database, now=now):
+            log.warning("closed as unknown", messages=closed)
+        active = releases.active(database)
+        ruleset = active.ruleset if active else None
+        if woken := pauses.go_on_waking(database, ruleset, now=now, thorough=thorough):
+            log.info("resumed what a killed command had left asleep", messages=woken)
 
     def _move_on(self) -> None:
         active = releases.active(self._app.database)
@@ -156,13 +189,19 @@ class Daemon:
             await self._dispatcher.recover(now=datetime.now(UTC))
         with self._failures.logged("receipts"):
             await self._in_thread(self._move_on)
+        with self._failures.logged("upkeep"):
+            await self._in_thread(self._keep_up)
         self._hints.hint_all()
 
     async def _hand(self, lane: Lane) -> None:
         async def work(moved: Moved) -> int:
+            def noted() -> None:
+                self._worked = True
+                moved()
+
             report = SliceReport()
             with self._failures.logged(f"dispatch {lane}"):
-                report = await self._dispatcher.run_slice(lane, now=datetime.now(UTC), moved=moved)
+                report = await self._dispatcher.run_slice(lane, now=datetime.now(UTC), moved=noted)
             return report.claimed
 
         in_flight = sum(adapter.capabilities.concurrency for adapter in self._app.adapters.values())

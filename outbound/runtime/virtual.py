@@ -9,7 +9,7 @@ import structlog
 
 from outbound.app import App
 from outbound.domain.message import Lane, MessageState
-from outbound.services import planning, receipts, releases
+from outbound.services import planning, receipts, releases, uncertain
 from outbound.services.dispatch import Dispatcher, DispatchSettings
 from outbound.services.status import status
 
@@ -70,6 +70,7 @@ async def run_virtual(
             planned.add(report.counts)
             channels = app.reporting_channels()
             await asyncio.to_thread(receipts.move_on, app.database, active.ruleset.policy, channels, now=now)
+            await asyncio.to_thread(uncertain.close_old, app.database, now=now)
             claimed += await _dispatch(dispatcher, now)
             moments += 1
             progress(now)

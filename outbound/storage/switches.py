@@ -40,7 +40,8 @@ class Switch:
     @property
     def name(self) -> str:
         """As a command takes it: the rule, the channel, or ``all``."""
-        return self.key.removeprefix(RULE).removeprefix(CHANNEL)
+        name = self.key.removeprefix(RULE).removeprefix(CHANNEL)
+        return self.key if self.key.startswith(RULE) and name in set(ChannelName) else name
 
 
 def switches(connection: Connection, *, share: bool = False) -> dict[str, Switch]:
