@@ -105,6 +105,9 @@ def _line(entry: "Entry") -> str:
         case "event":
             fields = ", ".join(f"{name}={value}" for name, value in details.items() if name != "source")
             return f"event    {entry.title}" + (f" ({fields})" if fields else "")
+        case "operation":
+            note = f": {entry.reason}" if entry.reason else ""
+            return f"operator {entry.title}: {entry.state} by {details['by']}{note}"
         case _:
             return f"change   {entry.title}: {details['old']!s} -> {details['new']!s} ({details['source']})"
 

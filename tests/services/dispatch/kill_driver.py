@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from caps_world import DAILY, world_release
 from dispatch_world import EMAIL, NOW, World, release
@@ -26,12 +26,12 @@ from outbound.storage.database import Database, database_now
 _FAR = timedelta(hours=1)
 
 
-def recover_from_the_dead(database: Database) -> None:
+def recover_from_the_dead(database: Database, now: datetime) -> None:
     """What a sweep does after the lease; whoever starts this program knows that the worker before it is dead."""
     with database.write() as connection:
         lease_now = database_now(connection) + _FAR
         outbox_claims.recover_expired(
-            connection, lease_now=lease_now, now=NOW, resend_delay=timedelta(0), limit=100_000
+            connection, lease_now=lease_now, now=now, resend_delay=timedelta(0), limit=100_000
         )
 
 
@@ -43,7 +43,7 @@ async def dispatch(database: Database, options: argparse.Namespace) -> None:
     active = world_release(DAILY) if options.capped else release()
     dispatcher = World(database=database, adapters=adapters, active=active, settings=shape).dispatcher()
     for lane in Lane:
-        while (await dispatcher.run_slice(lane, now=NOW)).claimed:
+        while (await dispatcher.run_slice(lane, now=NOW + timedelta(seconds=options.seconds))).claimed:
             pass
     await dispatcher.close()
 
@@ -51,7 +51,7 @@ async def dispatch(database: Database, options: argparse.Namespace) -> None:
 def run(options: argparse.Namespace, at_work: int) -> None:
     """One life of the program; it says on the pipe ``at_work`` when dispatching begins."""
     database = Database(options.database)
-    recover_from_the_dead(database)
+    recover_from_the_dead(database, NOW + timedelta(seconds=options.seconds))
     os.write(at_work, b"!")
     asyncio.run(dispatch(database, options))
     database.close()
@@ -78,7 +78,7 @@ def live(options: argparse.Namespace) -> int:
 def main() -> None:
     """Obey until the orders end."""
     for line in sys.stdin:
-        options = argparse.Namespace(**json.loads(line))
+        options = argparse.Namespace(**{"seconds": 0, **json.loads(line)})
         print(json.dumps(live(options)), flush=True)  # noqa: T201 - the answer
 
 

@@ -120,19 +120,20 @@ def test_nothing_is_handed_over_later_than_a_second_after_a_pause(database: Data
     assert sorted(Counter(a.recipient for a in accepted).values()) == [1] * len(people)
 
 
-def test_a_switch_turned_between_gate_and_handover_stops_the_handover(world: World) -> None:
+def test_a_switch_turned_between_gate_and_handover_stops_the_handover(world: World, tmp_path: Path) -> None:
     """The mark before the point of no return asks once more; the message waits unspent and no account is blamed."""
     queue(world.database, "receipt", names(3))
-    turned = []
+    turned: list[None] = []
+    turning = asyncio.Lock()
 
     class Late(MailboxAdapter):
         async def deliver(self, parcel: Any, handover: Any) -> Any:
-            if not turned:
-                turned.append(await asyncio.to_thread(pause, world, "rule:receipt"))
+            async with turning:  # one turns it, the others wait for that
+                if not turned:
+                    turned.append(await asyncio.to_thread(pause, world, "rule:receipt"))
             return await super().deliver(parcel, handover)
 
-    box = world.adapters[EMAIL]
-    world.adapters = {EMAIL: Late(box._folder.path, channel=EMAIL, pack=mime.pack)}  # type: ignore[attr-defined]
+    world.adapters = {EMAIL: Late(tmp_path / "box", channel=EMAIL, pack=mime.pack)}
     run(world)
     assert states(world) == {"scheduled paused": 3}
     with world.database.read() as connection:
