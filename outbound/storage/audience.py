@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 
 from outbound.storage import tables
 from outbound.storage.condition_dialects import stored_text
+from outbound.storage.prepared import Prepared
 from outbound.storage.sets import among
 
 MATCHED = -1
@@ -30,6 +31,7 @@ _SOURCES = sa.text("""
     )
     SELECT value FROM source WHERE value IS NOT NULL
 """)
+_ZONE_SOURCES = Prepared(_SOURCES)
 
 # The same over both columns of ix_customer_zone: in each source from country to country, and whether anybody has none.
 _PAIRS = sa.text("""
@@ -62,7 +64,7 @@ class Members:
 
 def zone_sources(connection: Connection) -> list[str]:
     """The distinct zone sources of all customers (see CustomerRow)."""
-    return [row[0] for row in connection.execute(_SOURCES)]
+    return [row[0] for row in _ZONE_SOURCES.rows(connection)]
 
 
 def zone_sources_by_country(connection: Connection) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ given to the driver.
 import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -45,11 +46,14 @@ def insert_ignore(
     parameters = [tuple(row) for row in rows]
     if not parameters:
         return 0
-    sqlite = connection.dialect.name == "sqlite"
-    marks = ", ".join("?" if sqlite else _postgresql_mark(table.c[name]) for name in columns)
+    return connection.exec_driver_sql(_insert(table, tuple(columns), connection.dialect.name), parameters).rowcount
+
+
+@cache
+def _insert(table: sa.Table, columns: tuple[str, ...], dialect: str) -> str:
+    marks = ", ".join("?" if dialect == "sqlite" else _postgresql_mark(table.c[name]) for name in columns)
     names = ", ".join(f'"{name}"' for name in columns)
-    statement = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING'
-    return connection.exec_driver_sql(statement, parameters).rowcount
+    return f'INSERT INTO "{table.name}" ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING'
 
 
 COPY_FROM = 50

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from outbound.storage.prepared import Prepared
 from outbound.storage.sets import among, among_bound, bound, chunks
 from outbound.storage.tables import message, run
 
@@ -20,20 +20,20 @@ def reactions(connection: Connection, customers: Sequence[str], *, since: dateti
     found: dict[str, list[datetime]] = {}
     for some in chunks(customers):
         values = {"customers": bound(connection, some), "since": since}
-        for identity, at in connection.execute(_reactions(connection.dialect.name), values).all():
+        for identity, at in _reactions(connection.dialect.name).rows(connection, values):
             found.setdefault(identity, []).append(at)
     return found
 
 
 @cache
-def _reactions(dialect: str) -> sa.Select[Any]:
-    return (
+def _reactions(dialect: str) -> Prepared:
+    return Prepared(
         sa.select(message.c.customer_id, message.c.created_at)
         .join(run, run.c.id == message.c.run_id)
         .where(
             among_bound(dialect, message.c.customer_id, "customers"),
-            message.c.created_at >= sa.bindparam("since"),
-            run.c.trigger.in_(REACTIVE),
+            message.c.created_at >= sa.bindparam("since", type_=message.c.created_at.type),
+            sa.or_(*(run.c.trigger == trigger for trigger in REACTIVE)),
         )
     )
 

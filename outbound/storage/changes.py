@@ -89,12 +89,6 @@ def sweep_done(connection: Connection, word: str) -> None:
     connection.execute(installation.delete().where(installation.c.name == _ASKED, installation.c.value == word))
 
 
-def any_pending(connection: Connection) -> bool:
-    """Whether a change waits: what an idle tick asks and nothing more."""
-    query = sa.select(sa.literal(1)).select_from(customer_change).where(_PENDING).limit(1)
-    return connection.execute(query).first() is not None
-
-
 def earliest(connection: Connection) -> datetime | None:
     """When the earliest waiting change happened (or, on a made-up clock, will have)."""
     at = customer_change.c.at

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from outbound.storage import tables
 from outbound.storage.bulk import copies, copy_lines, copy_text, insert_ignore, instant_writer, json_text
+from outbound.storage.prepared import Prepared
 from outbound.storage.sets import among, chunks
 
 _COLUMNS = (
@@ -29,11 +30,13 @@ _COLUMNS = (
 )
 
 # CROSS JOIN fixes the order: SQLite may otherwise read all decisions of the rule for each key (40 s for 5,000).
-_DECIDED_SQLITE = sa.text("""
+_DECIDED_SQLITE = Prepared(
+    sa.text("""
     SELECT d.once, d.customer_id FROM json_each(:keys) AS k
     CROSS JOIN decision AS d ON d.rule = :rule AND d.step = ''
      AND d.once = json_extract(k.value, '$[0]') AND d.customer_id = json_extract(k.value, '$[1]')
 """)
+)
 _UNDER_SQLITE = sa.text("""
     SELECT d.customer_id FROM json_each(:customers) AS k
     CROSS JOIN decision AS d ON d.rule = :rule AND d.step = '' AND d.once = :once AND d.customer_id = k.value
@@ -64,10 +67,10 @@ def decided(connection: Connection, rule: str, keys: Collection[tuple[str, str]]
     for some in chunks(sorted(keys)):
         if sqlite:
             bound = {"rule": rule, "keys": json_text(some)}
-            rows = connection.execute(_DECIDED_SQLITE, bound)
+            rows = _DECIDED_SQLITE.rows(connection, bound)
         else:
             onces, customers = [once for once, _ in some], [customer for _, customer in some]
-            rows = connection.execute(_DECIDED_POSTGRESQL, {"rule": rule, "onces": onces, "customers": customers})
+            rows = connection.execute(_DECIDED_POSTGRESQL, {"rule": rule, "onces": onces, "customers": customers}).all()
         found.update((row[0], row[1]) for row in rows)
     return found
 

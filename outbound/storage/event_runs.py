@@ -5,13 +5,13 @@ import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from outbound.domain.ids import new_id
 from outbound.storage.bulk import insert_ignore, instant_writer
+from outbound.storage.prepared import Prepared
 from outbound.storage.runs import Miss
 from outbound.storage.sets import among_bound, bound
 from outbound.storage.tables import manifest, run
@@ -60,16 +60,15 @@ def _known(connection: Connection, keys: Sequence[Key]) -> dict[Key, str]:
         "rules": bound(connection, sorted({rule for rule, _ in keys})),
         "slots": bound(connection, sorted({slot for _, slot in keys})),
     }
-    rows = connection.execute(_runs(connection.dialect.name), values).all()
+    rows = _runs(connection.dialect.name).rows(connection, values)
     asked = set(keys)
     return {(row[0], row[1]): row[2] for row in rows if (row[0], row[1]) in asked}
 
 
 @cache
-def _runs(dialect: str) -> sa.Select[Any]:
-    return sa.select(run.c.rule, run.c.slot, run.c.id).where(
-        among_bound(dialect, run.c.rule, "rules"), among_bound(dialect, run.c.slot, "slots")
-    )
+def _runs(dialect: str) -> Prepared:
+    mine = among_bound(dialect, run.c.rule, "rules"), among_bound(dialect, run.c.slot, "slots")
+    return Prepared(sa.select(run.c.rule, run.c.slot, run.c.id).where(*mine))
 
 
 def record_misses(connection: Connection, misses: Mapping[str, Sequence[Miss]], *, upto: str, now: datetime) -> None:

@@ -11,11 +11,13 @@ from sqlalchemy.engine import Connection
 
 from outbound.domain.customer import Event
 from outbound.storage.bulk import insert_ignore, instant_writer, json_text
+from outbound.storage.prepared import Prepared
 from outbound.storage.sets import among_bound, bound, chunks
 from outbound.storage.tables import event
 
 _BATCH = 1_000
 _COLUMNS = ("id", "customer_id", "name", "data", "at", "received_at", "handled_at", "source")
+_READ = (event.c.id, event.c.name, event.c.customer_id, event.c.data, event.c.at, event.c.received_at)
 
 
 def append(
@@ -50,19 +52,20 @@ def append(
 
 def pending(connection: Connection, *, limit: int) -> list[Event]:
     """Events no rule has seen yet, in the order they were received."""
-    query = sa.select(event).where(event.c.handled_at.is_(None)).order_by(event.c.received_at, event.c.id).limit(limit)
+    query = sa.select(*_READ).where(event.c.handled_at.is_(None)).order_by(event.c.received_at, event.c.id).limit(limit)
     return [_event(row) for row in connection.execute(query)]
 
 
 def mark_handled(connection: Connection, ids: Sequence[str], *, now: datetime) -> None:
     """The rules have seen these events."""
     for some in chunks(ids):
-        connection.execute(_mark(connection.dialect.name), {"ids": bound(connection, some), "now": now})
+        _mark(connection.dialect.name).run(connection, {"ids": bound(connection, some), "now": now})
 
 
 @cache
-def _mark(dialect: str) -> sa.Update:
-    return sa.update(event).where(among_bound(dialect, event.c.id, "ids")).values(handled_at=sa.bindparam("now"))
+def _mark(dialect: str) -> Prepared:
+    mine = among_bound(dialect, event.c.id, "ids")
+    return Prepared(sa.update(event).where(mine).values(handled_at=sa.bindparam("now", type_=event.c.handled_at.type)))
 
 
 def history(
@@ -78,25 +81,24 @@ def history(
         if since is not None:
             values["since"] = since
         query = _history(connection.dialect.name, begun=since is not None)
-        for row in connection.execute(query, values).all():
-            found.setdefault(row.customer_id, []).append(_event(row))
+        for row in query.rows(connection, values):
+            one = _event(row)
+            found.setdefault(one.customer_id, []).append(one)
     return found
 
 
 @cache
-def _history(dialect: str, *, begun: bool) -> sa.Select[Any]:
-    query = sa.select(event).where(
+def _history(dialect: str, *, begun: bool) -> Prepared:
+    query = sa.select(*_READ).where(
         among_bound(dialect, event.c.customer_id, "customers"), among_bound(dialect, event.c.name, "names")
     )
     if begun:
         query = query.where(event.c.at >= sa.bindparam("since"))
-    return query.order_by(event.c.customer_id, event.c.at, event.c.id)
+    return Prepared(query.order_by(event.c.customer_id, event.c.at, event.c.id))
 
 
 def _event(row: Any) -> Event:
-    return Event(
-        id=row.id, name=row.name, customer_id=row.customer_id, data=row.data, at=row.at, received_at=row.received_at
-    )
+    return Event(id=row[0], name=row[1], customer_id=row[2], data=row[3], at=row[4], received_at=row[5])
 
 
 def customer_of(connection: Connection, event_id: str) -> str | None:

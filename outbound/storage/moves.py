@@ -46,14 +46,6 @@ class Retimed:
     expires: datetime
 
 
-def any_moved(connection: Connection) -> bool:
-    """Whether somebody moved: what an idle tick asks and nothing more."""
-    return connection.execute(_ANY).first() is not None
-
-
-_ANY = sa.select(sa.literal(1)).where(customer.c.moved_from.is_not(None)).limit(1)
-
-
 def movers(connection: Connection, *, after: str, limit: int) -> list[Mover]:
     """The next customers by id who moved, behind id ``after``."""
     statement = sa.select(customer.c.id, customer.c.moved_from, customer.c.zone_source, customer.c.country).where(

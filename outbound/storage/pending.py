@@ -10,26 +10,31 @@ from sqlalchemy.engine import Connection
 
 from outbound.domain.customer import Event
 from outbound.storage import tables
+from outbound.storage.prepared import Prepared
 
 _KNOWN = sa.exists().where(tables.customer.c.id == tables.event.c.customer_id)
 
 
-_TAKE = (
-    sa.select(tables.event, sa.func.coalesce(tables.customer.c.merged_into, tables.customer.c.id).label("survivor"))
+_READ = (
+    tables.event.c.id,
+    tables.event.c.name,
+    tables.event.c.customer_id,
+    tables.event.c.data,
+    tables.event.c.at,
+    tables.event.c.received_at,
+)
+_TAKE = Prepared(
+    sa.select(*_READ, sa.func.coalesce(tables.customer.c.merged_into, tables.customer.c.id).label("survivor"))
     .join(tables.customer, tables.customer.c.id == tables.event.c.customer_id)
-    .where(tables.event.c.handled_at.is_(None), tables.event.c.at <= sa.bindparam("now"))
+    .where(tables.event.c.handled_at.is_(None), tables.event.c.at <= sa.bindparam("now", type_=tables.event.c.at.type))
     .order_by(tables.event.c.received_at, tables.event.c.id)
     .limit(sa.bindparam("limit"))
 )
-_COUNT = sa.select(sa.func.count()).select_from(
-    sa.select(tables.event.c.id).where(tables.event.c.handled_at.is_(None)).limit(sa.bindparam("most")).subquery()
+_COUNT = Prepared(
+    sa.select(sa.func.count()).select_from(
+        sa.select(tables.event.c.id).where(tables.event.c.handled_at.is_(None)).limit(sa.bindparam("most")).subquery()
+    )
 )
-_ANY = sa.select(sa.literal(1)).where(tables.event.c.handled_at.is_(None)).limit(1)
-
-
-def any_pending(connection: Connection) -> bool:
-    """Whether an event waits: what an idle tick asks and nothing more."""
-    return connection.execute(_ANY).first() is not None
 
 
 def ignore_unheard(connection: Connection, heard: Collection[str], *, now: datetime) -> int:
@@ -52,9 +57,9 @@ def take(connection: Connection, *, now: datetime, limit: int) -> Taken:
 
     An event of a merged customer is handed out as one of the customer they live on as.
     """
-    rows = connection.execute(_TAKE, {"now": now, "limit": limit}).all()
-    events = [_event(row, row.survivor) for row in rows]
-    waiting = connection.execute(_COUNT, {"most": len(rows) + 1}).scalar_one()
+    rows = _TAKE.rows(connection, {"now": now, "limit": limit})
+    events = [_event(row, row[-1]) for row in rows]
+    [[waiting]] = _COUNT.rows(connection, {"most": len(rows) + 1})
     return Taken(events, waiting > len(rows))
 
 
@@ -98,7 +103,7 @@ def earliest(connection: Connection) -> datetime | None:
 def newest_of(connection: Connection, customer_id: str, name: str) -> Event | None:
     """The customer's newest event of one name, for previews."""
     event = tables.event
-    statement = sa.select(event).where(event.c.customer_id == customer_id, event.c.name == name)
+    statement = sa.select(*_READ).where(event.c.customer_id == customer_id, event.c.name == name)
     row = connection.execute(statement.order_by(event.c.at.desc()).limit(1)).first()
     return None if row is None else _event(row)
 
@@ -127,29 +132,29 @@ def handled_between(
         at, identity = after
         conditions.append(sa.or_(event.c.at > at, sa.and_(event.c.at == at, event.c.id > identity)))
     query = (
-        sa.select(event, sa.func.coalesce(customer.c.merged_into, customer.c.id).label("survivor"))
+        sa.select(*_READ, sa.func.coalesce(customer.c.merged_into, customer.c.id).label("survivor"))
         .join(customer, customer.c.id == event.c.customer_id)
         .where(*conditions)
         .order_by(event.c.at, event.c.id)
         .limit(limit)
     )
-    return [_event(row, row.survivor) for row in connection.execute(query)]
+    return [_event(row, row[-1]) for row in connection.execute(query)]
 
 
 def _select(connection: Connection, *conditions: sa.ColumnElement[bool], limit: int) -> list[Event]:
     event = tables.event
-    statement = sa.select(event).where(event.c.handled_at.is_(None), *conditions)
+    statement = sa.select(*_READ).where(event.c.handled_at.is_(None), *conditions)
     return [_event(row) for row in connection.execute(statement.order_by(event.c.received_at, event.c.id).limit(limit))]
 
 
 def _event(row: Any, customer_id: str = "") -> Event:
     return Event(
-        id=row.id,
-        name=row.name,
-        customer_id=customer_id or row.customer_id,
-        data=row.data,
-        at=row.at,
-        received_at=row.received_at,
+        id=row[0],
+        name=row[1],
+        customer_id=customer_id or row[2],
+        data=row[3],
+        at=row[4],
+        received_at=row[5],
     )
 
 

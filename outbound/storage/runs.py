@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from outbound.domain.ids import new_id
 from outbound.storage import tables
+from outbound.storage.prepared import Prepared
 from outbound.storage.sets import among, chunks, insert_into
 
 Miss = tuple[str, int]
@@ -108,19 +109,20 @@ def add_counts(
     values = {"run": run_id, "more": candidates, "skips": skipped, "now": now}
     if currency:
         values |= {"spent": cost, "in": currency}
-    connection.execute(_ADD_COSTS if currency else _ADD, values)
+    (_ADD_COSTS if currency else _ADD).run(connection, values)
 
 
-_ADD = (
+_ADDED = (
     tables.run.update()
     .where(tables.run.c.id == sa.bindparam("run"))
     .values(
         candidates=tables.run.c.candidates + sa.bindparam("more"),
         skipped=tables.run.c.skipped + sa.bindparam("skips"),
-        planned_at=sa.bindparam("now"),
+        planned_at=sa.bindparam("now", type_=tables.run.c.planned_at.type),
     )
 )
-_ADD_COSTS = _ADD.values(cost=tables.run.c.cost + sa.bindparam("spent"), currency=sa.bindparam("in"))
+_ADD = Prepared(_ADDED)
+_ADD_COSTS = Prepared(_ADDED.values(cost=tables.run.c.cost + sa.bindparam("spent"), currency=sa.bindparam("in")))
 
 
 def queued_by_zone(connection: Connection, run_id: str) -> dict[str, int]:

@@ -44,10 +44,9 @@ def due_slots(
     active: Active, buckets: Buckets, *, after: datetime, until: datetime
 ) -> list[Due[ScheduleTrigger, Slot]]:
     """Every slot of a schedule with ``after`` < instant <= ``until`` at which its rule is live, by rule and bucket."""
-    rules = compiled(active).schedules
-    if not rules:
+    if not compiled(active).schedules:
         return []
-    groups = _groups(buckets, [trigger for _, trigger in rules])
+    groups = _groups(active, buckets)
     if until - after > _PAGES_AT_MOST:
         return list(_slots(active, groups, after, until))
     return _taken([_slot_page(active, groups, day) for day in _days(after, until)], after, until)
@@ -55,10 +54,9 @@ def due_slots(
 
 def due_days(active: Active, buckets: Buckets, *, after: datetime, until: datetime) -> list[Due[DateTrigger, date]]:
     """Every local day of a date rule with ``after`` < instant of its ``at`` <= ``until``, unless nobody can be due."""
-    rules = compiled(active).dates
-    if not rules:
+    if not compiled(active).dates:
         return []
-    groups = _groups(buckets, [trigger for _, trigger in rules])
+    groups = _groups(active, buckets)
     if until - after > _PAGES_AT_MOST:
         return list(_local_days(active, groups, after, until))
     return _taken([_day_page(active, groups, day) for day in _days(after, until)], after, until)
@@ -136,10 +134,9 @@ def _taken(pages: Iterable[_Page[T, D]], after: datetime, until: datetime) -> li
     return [Due(due.rule, due.trigger, due.bucket, found[key]) for key, (_, due) in sources.items()]
 
 
-def _groups(buckets: Buckets, triggers: Iterable[ScheduleTrigger | DateTrigger]) -> Groups:
+def _groups(active: Active, buckets: Buckets) -> Groups:
     """The buckets of each kind of trigger: what a page is made for."""
-    kinds = dict.fromkeys((trigger.zone, trigger.calendar) for trigger in triggers)
-    return tuple((kind, buckets.of(*kind)) for kind in kinds)
+    return tuple((kind, buckets.of(*kind)) for kind in compiled(active).kinds)
 
 
 def _days(after: datetime, until: datetime) -> Iterator[datetime]:

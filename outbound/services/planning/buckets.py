@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
+from sqlalchemy.engine import Connection
+
 from outbound.domain.policy import Policy
 from outbound.engine.timing.zones import resolve_zones, zone_named
 from outbound.storage import audience
@@ -23,15 +25,20 @@ class Bucket:
 
 
 class Buckets:
-    """The groups of all customers as they are now; asked from the database when first needed."""
+    """The groups of all customers: as ``load`` found them, else as they are when first needed."""
 
     def __init__(self, database: Database, policy: Policy) -> None:
         self._database = database
         self._policy = policy
 
+    def load(self, connection: Connection, kinds: Iterable[tuple[str | None, str | None]]) -> None:
+        """Ask in the caller's transaction what ``of`` needs for most of these kinds, (zone, calendar) of a trigger."""
+        if any(zone is None and not self._by_country(calendar) for zone, calendar in kinds):
+            self._by_zone = self._grouped(audience.zone_sources(connection))
+
     def of(self, zone: str | None, calendar: str | None) -> tuple[Bucket, ...]:
         """The groups for a trigger: by customer zone (``zone`` None) or all in one, by country for public holidays."""
-        by_country = calendar is not None and self._policy.calendars[calendar].holidays
+        by_country = self._by_country(calendar)
         if zone is not None:
             fixed = zone_named(zone)
             if not by_country:
@@ -42,6 +49,9 @@ class Buckets:
             return tuple(self._by_zone_and_country())
         return self._by_zone
 
+    def _by_country(self, calendar: str | None) -> bool:
+        return calendar is not None and bool(self._policy.calendars[calendar].holidays)
+
     @cached_property
     def _pairs(self) -> list[tuple[str, str]]:
         with self._database.read() as connection:
@@ -50,7 +60,9 @@ class Buckets:
     @cached_property
     def _by_zone(self) -> tuple[Bucket, ...]:
         with self._database.read() as connection:
-            sources = audience.zone_sources(connection)
+            return self._grouped(audience.zone_sources(connection))
+
+    def _grouped(self, sources: Iterable[str]) -> tuple[Bucket, ...]:
         grouped: dict[str, list[str]] = {}
         for source in sources:
             grouped.setdefault(resolve_zones(source, self._policy).at.key, []).append(source)

@@ -3,12 +3,20 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo
 
 from outbound.domain.condition import Clause
 from outbound.domain.policy import Topic
-from outbound.domain.rule import ChangedTrigger, DateTrigger, EntersTrigger, EventTrigger, Rule, ScheduleTrigger
+from outbound.domain.rule import (
+    ChangedTrigger,
+    DateTrigger,
+    EntersTrigger,
+    EventTrigger,
+    Rule,
+    ScheduleTrigger,
+    UnknownCustomerAction,
+)
 from outbound.engine.conditions.evaluate import evaluate
 from outbound.engine.conditions.facts import Facts, needs_history
 from outbound.engine.conditions.parts import needs_attributes
@@ -45,7 +53,7 @@ class Doorway:
     rules: tuple[Rule, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Compiled:
     """Live rules (no drafts) by kind of trigger; ``changes`` by attribute, ``doorways`` by segment."""
 
@@ -54,6 +62,24 @@ class Compiled:
     dates: tuple[tuple[Rule, DateTrigger], ...]
     changes: Mapping[str, tuple[tuple[Listener, ChangedTrigger], ...]] = field(default_factory=dict)
     doorways: Mapping[str, Doorway] = field(default_factory=dict)
+
+    @cached_property
+    def kinds(self) -> tuple[tuple[str | None, str | None], ...]:
+        """The zones and calendars that schedules and dates go by, each pair once."""
+        triggers: list[ScheduleTrigger | DateTrigger] = [
+            *(trigger for _, trigger in self.schedules),
+            *(trigger for _, trigger in self.dates),
+        ]
+        return tuple(dict.fromkeys((trigger.zone, trigger.calendar) for trigger in triggers))
+
+    @cached_property
+    def creating(self) -> frozenset[str]:
+        """The events of which a rule makes customers that nobody knows yet."""
+        return frozenset(
+            name
+            for name, listeners in self.listeners.items()
+            if any(x.rule.unknown_customer is UnknownCustomerAction.CREATE for x in listeners)
+        )
 
     @property
     def heard(self) -> frozenset[str]:

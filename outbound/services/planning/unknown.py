@@ -10,6 +10,7 @@ from outbound.domain.rule import Rule, UnknownCustomerAction
 from outbound.engine.conditions.facts import Facts
 from outbound.engine.timing.walls import add, local_day
 from outbound.engine.timing.zones import zone_named
+from outbound.services.planning.buckets import Buckets
 from outbound.services.planning.compiled import Listener, compiled, live_at
 from outbound.services.planning.enqueue import skip_all
 from outbound.services.planning.events import BATCH, LOCK, event_occurrence, open_event_runs, run_slot
@@ -26,11 +27,7 @@ _UNKNOWN = Reason(ReasonCode.UNKNOWN_CUSTOMER)
 
 def plan_newcomers(work: Pass) -> None:
     """Create the customers of pending events for rules that want it; their events are then like any other."""
-    creating = {
-        name
-        for name, listeners in compiled(work.active).listeners.items()
-        if any(x.rule.unknown_customer is UnknownCustomerAction.CREATE for x in listeners)
-    }
+    creating = compiled(work.active).creating
     if not creating or work.keyring is None or not work.waiting:
         return
     after: tuple[datetime, str] | None = None
@@ -40,6 +37,8 @@ def plan_newcomers(work: Pass) -> None:
             found = pending.of_unknown(connection, names=creating, received_by=work.now, after=after, limit=BATCH)
             for event in found:
                 create_customer(connection, event, work.keyring, now=work.now)
+            if found:
+                work.buckets = Buckets(work.database, work.active.ruleset.policy)  # they may live in a new zone
         if len(found) < BATCH:
             return
         after = (found[-1].received_at, found[-1].id)

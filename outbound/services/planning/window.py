@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
 from weakref import WeakKeyDictionary
 
 from outbound.domain.keyring import Keyring
@@ -12,7 +11,7 @@ from outbound.services.planning.buckets import Buckets
 from outbound.services.planning.compiled import compiled
 from outbound.services.planning.report import Counts, Missed, PlanReport
 from outbound.services.releases import Active
-from outbound.storage import changes, moves, pending, runs
+from outbound.storage import idle, runs
 from outbound.storage.database import Database
 
 AHEAD = timedelta(minutes=30)
@@ -34,6 +33,7 @@ class Pass:
     ``after`` is where the last complete pass stood, so that slots missed while nobody planned are found; a
     release published since then reaches back to its activation. ``stale``: the note of that is worth writing.
     ``waiting``: an event waits for the rules, ``changed``: a change does. ``moved``: a customer's zone has changed.
+    ``buckets`` are the customers by zone.
     """
 
     database: Database
@@ -41,6 +41,7 @@ class Pass:
     now: datetime
     after: datetime
     until: datetime
+    buckets: Buckets
     stale: bool = True
     waiting: bool = True
     changed: bool = True
@@ -51,11 +52,6 @@ class Pass:
     firings: int = 0
     missed: list[Missed] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
-
-    @cached_property
-    def buckets(self) -> Buckets:
-        """Customers by zone, asked when a rule needs them."""
-        return Buckets(self.database, self.active.ruleset.policy)
 
     def has_fired(self, rule: str, slot: str, zone: str) -> bool:
         """Whether (rule, slot, zone) was planned to its end. What fired stays so: a process asks for each once."""
@@ -109,9 +105,10 @@ class Pass:
 def open_pass(database: Database, active: Active, *, now: datetime, keyring: Keyring | None) -> Pass:
     """The pass for ``now``: from where the last one stood to half an hour ahead."""
     with database.read() as connection:
-        fact = runs.read_fact(connection, _FACT)
-        waiting, moved = pending.any_pending(connection), moves.any_moved(connection)
-        changed = changes.any_pending(connection)
+        waits = idle.waits(connection, _FACT)
+        buckets = Buckets(database, active.ruleset.policy)
+        buckets.load(connection, compiled(active).kinds)
+    fact = waits.fact
     activated = active.activated_at or now
     stale = True
     if fact is None:
@@ -131,8 +128,9 @@ def open_pass(database: Database, active: Active, *, now: datetime, keyring: Key
         after=after,
         until=now + AHEAD,
         stale=stale,
-        waiting=waiting,
-        changed=changed,
-        moved=moved,
+        buckets=buckets,
+        waiting=waits.events,
+        changed=waits.changes,
+        moved=waits.moves,
         keyring=keyring,
     )
