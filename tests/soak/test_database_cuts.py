@@ -64,7 +64,7 @@ def _all_is_well(world: World, work: Work) -> None:
     world.heal()
     for daemon in world.daemons:
         daemon.kill()
-        let_leases_end(world, daemon.pid)
+    let_leases_end(world)
     assert drain(world) == []
     for daemon in world.daemons:
         daemon.stop()

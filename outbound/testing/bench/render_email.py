@@ -47,6 +47,12 @@ def measure(quick: bool) -> list[Figure]:
     ]
 
 
+def shipped_letters(count: int) -> list[bytes]:
+    """That many copies of the shipped letter as they would leave, no two alike."""
+    templates = _templates()
+    return [_frozen(templates, number) for number in range(count)]
+
+
 def _templates() -> Templates:
     checked = releases.check(releases.read_files(shipped("rules"), shipped("templates")))
     if checked.templates is None:

@@ -21,6 +21,7 @@ from outbound.testing.soak.world import World, build
 
 _WORK_EVERY = 0.12
 _TROUBLE_EVERY = (1.0, 5.0)
+_TROUBLE_EVERY_IN_SHORT = (0.5, 2.0)
 _LONG_MINUTES = 2.0
 _SHOWN = 50
 
@@ -44,7 +45,7 @@ def soak(kind: str, *, seed: int, minutes: float, evidence: Path) -> int:
             world.heal()
             for daemon in world.daemons:
                 daemon.kill()
-                let_leases_end(world, daemon.pid)
+            let_leases_end(world)
         found = drain(world)
         world.stuck_daemons += [daemon.name for daemon in world.daemons if daemon.stop() == -signal.SIGKILL]
         broken, sums = verdict(world, work.diary)
@@ -61,11 +62,12 @@ def _mix(kind: str, world: World, work: Work, troubles: Troubles, dice: random.R
     began = time.monotonic()
     end, minute = began + minutes * 60, began + 60
     trouble_at = began + 1
+    pause = _TROUBLE_EVERY if minutes >= _LONG_MINUTES else _TROUBLE_EVERY_IN_SHORT
     while (now := time.monotonic()) < end:
         troubles.tend(now)
         if now >= trouble_at and now < end - 1:
             troubles.begin(now)
-            trouble_at = time.monotonic() + dice.uniform(*_TROUBLE_EVERY)
+            trouble_at = time.monotonic() + dice.uniform(*pause)
         if now >= minute:
             minute += 60
             say(kind, f"{(now - began) / 60:.0f} min: {says(world, work.diary)}")

@@ -213,9 +213,10 @@ def customer_id(number: int) -> str:
     return f"{'gone' if number % 9 == 0 else 'here'}{number:06}"
 
 
-MAIL_STANDING = ("rcpt=550 5.1.1 no such user for ^gone",)
-TEXT_STANDING = ("request=400 21610 for 7$",)
-"""Faults that always apply: people who left, and people who opted out at the provider."""
+MAIL_STANDING = ("rcpt=550 5.1.1 no such user for ^gone", "sent=delay 0.1")
+TEXT_STANDING = ("request=400 21610 for 7$", "sent=delay 0.1")
+"""What always applies: people who left, people who opted out at the provider, and answers that take their time, so
+that every kill meets messages that are handed over."""
 
 
 def customers_csv(numbers: Iterable[int], *, now: datetime) -> str:

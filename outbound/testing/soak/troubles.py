@@ -1,6 +1,7 @@
 """The troubles of a soak: what happens to the processes, the providers, the network, the database and the clock."""
 
 import random
+import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -63,7 +64,7 @@ class Troubles:
         self._world, self._dice, self._long = world, dice, long
         self._ends: list[tuple[float, Callable[[], object]]] = []
         self._kinds = {
-            self._kill: 4,
+            self._kill: 6,
             self._kill_at_a_point: 4,
             self._stop: 1,
             self._freeze: 2,
@@ -128,11 +129,14 @@ class Troubles:
         if self._long and self._dice.random() < 0.3:  # noqa: PLR2004 - the dice
             self._later(now + LEASE_AND_SWEEP, daemon.thaw)
             return
+        # By a thread: a frozen process may hold SQLite's lock, and whoever waits for that could not thaw it.
+        thaw = threading.Timer(self._dice.uniform(1.5, 4), daemon.thaw)
+        thaw.daemon = True
+        thaw.start()
         self._later(now + 1.0, lambda: let_leases_end(self._world, daemon.pid))
-        self._later(now + self._dice.uniform(1.5, 4), daemon.thaw)
 
     def _mail_trouble(self, now: float) -> None:
-        self._world.smtp.set_modes(*shop.MAIL_STANDING, self._dice.choice(MAIL_MODES))
+        self._world.smtp.set_modes(self._dice.choice(MAIL_MODES), *shop.MAIL_STANDING)
         self._later(now + self._dice.uniform(1, 5), self._mail_well)
 
     def _mail_well(self) -> None:
@@ -140,7 +144,7 @@ class Troubles:
         self._world.smtp.drop_connections()
 
     def _text_trouble(self, now: float) -> None:
-        self._world.twilio.set_modes(*shop.TEXT_STANDING, self._dice.choice(TEXT_MODES))
+        self._world.twilio.set_modes(self._dice.choice(TEXT_MODES), *shop.TEXT_STANDING)
         self._later(now + self._dice.uniform(1, 5), lambda: self._world.twilio.set_modes(*shop.TEXT_STANDING))
 
     def _cut(self, _now: float) -> None:
@@ -177,9 +181,11 @@ class Troubles:
             self._world.server.restart(mode=self._dice.choice(["immediate", "fast"]))
 
 
-def let_leases_end(world: World, pid: int) -> None:
-    """What thirty seconds do to the leases of a process."""
-    held = sa.and_(message.c.lease_until.is_not(None), message.c.worker.contains(f":{pid}:", autoescape=True))
+def let_leases_end(world: World, pid: int | None = None) -> None:
+    """What thirty seconds do to the leases of a process, or of all that ever ran."""
+    held: sa.ColumnElement[bool] = message.c.lease_until.is_not(None)
+    if pid is not None:
+        held = sa.and_(held, message.c.worker.contains(f":{pid}:", autoescape=True))
 
     def end(database: Database) -> None:
         with database.write() as connection:

@@ -54,7 +54,7 @@ class Daemon:
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 env=clean | dict(environ or {}),
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - the soak has one thread
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - it calls one function of the system
             )
 
     @property
