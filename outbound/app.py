@@ -16,6 +16,7 @@ from outbound.engine.rendering import Links
 from outbound.services import releases
 from outbound.services.dispatch import Dispatcher
 from outbound.services.dispatch.kit import DispatchSettings
+from outbound.services.dispatch.pace import AccountPace
 from outbound.services.links import LinkMaker
 from outbound.storage.database import Database
 
@@ -52,7 +53,14 @@ class App:
             load_release=lambda release_id: releases.by_id(database, release_id),
             links=self.message_links,
             settings=DispatchSettings(slice_size=self.settings.dispatch.slice),
+            paces=self._paces(),
         )
+
+    def _paces(self) -> dict[str, AccountPace]:
+        """Rates and warm-ups by account. The mailbox folder has neither: it stands in for providers."""
+        own = {ChannelName.EMAIL: self.settings.email.pace, ChannelName.SMS: self.settings.sms.pace}
+        real = {name: one for name, one in self.adapters.items() if not one.capabilities.is_mailbox}
+        return {adapter.name: own[name] for name, adapter in real.items() if name in own}
 
     def message_links(self, message: Message, channel: ChannelName, *, declinable: bool) -> Links:
         """The links one message carries; the same arguments always have the same ones.

@@ -8,13 +8,15 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from outbound.domain.errors import ConfigurationError
 from outbound.domain.keyring import Keyring
+from outbound.services.dispatch.pace import AccountPace, WarmUp, parse_rate
 
 FILE_NAME = "outbound.toml"
 
@@ -57,7 +59,35 @@ class DkimSection(_Section):
     key_file: str = ""
 
 
-class EmailSection(_Section):
+class WarmUpSection(_Section):
+    """A new sending domain or number: ``first_day`` messages on ``start``, each day ``growth`` times as many."""
+
+    start: date = Field(strict=False)
+    first_day: int = Field(ge=1)
+    growth: float = Field(default=1.5, gt=1, le=10)
+
+
+class _AccountSection(_Section):
+    """What every provider account has: a rate over all processes (``20/s``), and the days of its warm-up."""
+
+    rate: str = ""
+    warm_up: WarmUpSection | None = None
+
+    @field_validator("rate")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        parse_rate(value)
+        return value
+
+    @property
+    def pace(self) -> AccountPace:
+        """The same as the dispatcher takes it."""
+        one = self.warm_up
+        days = None if one is None else WarmUp(start=one.start, first_day=one.first_day, growth=one.growth)
+        return AccountPace(rate=parse_rate(self.rate), warm_up=days)
+
+
+class EmailSection(_AccountSection):
     """How e-mail leaves. The password is OUTBOUND_SMTP_PASSWORD. Timeouts in seconds.
 
     ``bounce`` is the address that bounces come back to, with a token for each message; without it they go to From.
@@ -74,7 +104,7 @@ class EmailSection(_Section):
     dkim: tuple[DkimSection, ...] = Field(default=(), strict=False)
 
 
-class SmsSection(_Section):
+class SmsSection(_AccountSection):
     """How SMS leave. The token is OUTBOUND_TWILIO_AUTH_TOKEN. ``api_base`` is for tests on loopback."""
 
     adapter: Literal["mailbox", "twilio"] = "mailbox"

@@ -7,6 +7,7 @@ from sqlalchemy.engine import Connection
 
 from outbound.domain.message import Message
 from outbound.services.dispatch.kit import Kit, Slice
+from outbound.services.dispatch.pace import fetch
 from outbound.services.dispatch.points import hit
 from outbound.storage import outbox, outbox_claims
 from outbound.storage.database import database_now
@@ -23,11 +24,11 @@ async def claim(slice_: Slice, kit: Kit) -> Chunks:
     slice_.tally.claimed = len(messages)
     slice_.leases.update((message.id, message.lease_token) for message in messages)
     slice_.moved()
+    await _fetch_unforeseen(slice_, kit)
     while messages and not kit.stopping():
         chunk = _with_room(messages, slice_, kit)
         if not chunk:
-            kit.freed.clear()
-            await kit.freed.wait()
+            await _room(messages, slice_, kit)
             continue
         going = {message.id for message in chunk}
         messages = [message for message in messages if message.id not in going]
@@ -43,7 +44,7 @@ def _with_room(messages: list[Message], slice_: Slice, kit: Kit) -> list[Message
         account = _account(message, kit)
         if account:
             left = rooms.get(account)
-            left = kit.slots[account].room(slice_.lane, most=most) if left is None else left
+            left = _left(account, slice_, kit, most) if left is None else left
             rooms[account] = left - 1
             if left <= 0:
                 continue
@@ -51,6 +52,39 @@ def _with_room(messages: list[Message], slice_: Slice, kit: Kit) -> list[Message
         if len(chunk) == most:
             break
     return chunk
+
+
+def _left(account: str, slice_: Slice, kit: Kit, most: int) -> int:
+    left = kit.slots[account].room(slice_.lane, most=most)
+    turns = kit.turns.get(account)
+    return left if turns is None else min(left, turns.room(slice_.lane))
+
+
+async def _room(messages: list[Message], slice_: Slice, kit: Kit) -> None:
+    """Wait until something may have room: a slot, or the turn of an account that has a rate."""
+    lane = slice_.lane
+    accounts = {_account(message, kit) for message in messages} & kit.turns.keys()
+    turns = [kit.turns[account] for account in accounts if kit.slots[account].room(lane, most=1)]
+    if not turns:
+        kit.freed.clear()
+        await kit.freed.wait()
+        return
+    for one in turns:
+        one.waiting[lane] += 1
+    try:
+        await fetch(turns, lane, most=slice_.chunk)
+    finally:
+        for one in turns:
+            one.waiting[lane] -= 1
+
+
+async def _fetch_unforeseen(slice_: Slice, kit: Kit) -> None:
+    """Turns for what gates have found to leave by another account than foreseen."""
+    wanted = [turns for turns in kit.turns.values() if turns.wanted]
+    for turns in wanted:
+        turns.wanted = False
+    if wanted:
+        await fetch(wanted, slice_.lane, most=slice_.chunk)
 
 
 def _account(message: Message, kit: Kit) -> str:
@@ -79,6 +113,9 @@ def _claim(connection: Connection, slice_: Slice, kit: Kit) -> list[Message]:
 
 def _closed(account: str, slice_: Slice, kit: Kit) -> bool:
     """Whether the account takes nothing now: what would begin there is left for later, unspent."""
+    turns = kit.turns.get(account)
+    if turns is not None and turns.waiting[slice_.lane]:
+        return True
     return kit.slots[account].stuck or kit.breakers[account].waits(slice_.now)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import datetime
 from typing import Any, cast
@@ -15,9 +16,11 @@ from outbound.domain.keyring import Keyring
 from outbound.domain.message import Lane, MessageState
 from outbound.services.dispatch.breakers import Breakers
 from outbound.services.dispatch.claim import claim, lease_end
+from outbound.services.dispatch.destinations import Destinations
 from outbound.services.dispatch.gate import gate
 from outbound.services.dispatch.hand_over import hand_over
 from outbound.services.dispatch.kit import DispatchSettings, Kit, LinkBuilder, Slice
+from outbound.services.dispatch.pace import AccountPace, Turns
 from outbound.services.dispatch.record import record
 from outbound.services.dispatch.render import render
 from outbound.services.dispatch.report import SliceReport
@@ -51,6 +54,7 @@ class Dispatcher:
     """Claims, gates, renders, hands over and records. Belongs to one event loop; several slices may run at once.
 
     ``links`` builds the links of a message and must answer the same for the same message for ever.
+    ``paces`` are by account name; without one an account is used as fast as it goes.
     ``load_release`` answers releases that no longer run: a message keeps the one of its first render.
     """
 
@@ -64,19 +68,25 @@ class Dispatcher:
         load_release: Callable[[str], Active],
         links: LinkBuilder,
         settings: DispatchSettings | None = None,
+        paces: Mapping[str, AccountPace] | None = None,
     ) -> None:
         self.settings = settings or DispatchSettings()
         self._writer = Writer(database, group=self.settings.group)
         self._adapters = adapters
         self._stopping = False
         freed = asyncio.Event()
+        paces = paces or {}
         accounts = {adapter.name: adapter.capabilities.concurrency for adapter in adapters.values()}
         self._kit = Kit(
             writer=self._writer,
             adapters=adapters,
             breakers=Breakers(accounts, self._writer),
             slots={name: Slots(count, freed, gate_age=self.settings.gate_age) for name, count in accounts.items()},
+            destinations={name: Destinations(count) for name, count in accounts.items()},
             freed=freed,
+            turns={n: Turns(n, pace.rate, self._writer) for n, pace in paces.items() if pace.rate is not None},
+            warm_ups={n: pace.warm_up for n, pace in paces.items() if pace.warm_up is not None},
+            refunds=Counter(),
             keyring=keyring,
             active=active,
             load_release=load_release,

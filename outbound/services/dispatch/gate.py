@@ -127,7 +127,7 @@ class _Gate:
         pasts = outbox_gate.past_of(connection, [m.id for m in messages if m.lease_token > 1])
         switches = Switches(paused=outbox_gate.paused(connection), limited=run_limits.limited(connection))
         self._load_history(connection, messages)
-        self._admission = Admission(self._slice, self._kit, connection)
+        self._admission = Admission(self._slice, self._kit, connection, zone=self._active.ruleset.policy.timezone)
         judge = Judge(ruleset=self._active.ruleset, switches=switches, open_channel=self._takes, now=self._now)
         days = runs.slots(connection, [m.run_id for m in messages if self._is_dated(m)])
         others = Competition(connection, judge, messages, persons)
@@ -153,6 +153,7 @@ class _Gate:
         outbox_gate.begin(connection, self._begins, now=self._now)
         outbox_gate.hold(connection, self._holds, now=self._now)
         outbox_gate.stop(connection, self._stops, now=self._now)
+        self._admission.count()
         for until, ids in self._later.items():
             outbox_claims.release(connection, ids, now=self._now, not_before=until)
         hit("gate.open")
@@ -190,7 +191,7 @@ class _Gate:
         adapter = self._kit.adapters[go.channel]
         admitted = self._admission.admit(message, go.channel, adapter.name, go.address)
         if isinstance(admitted, Later):
-            self._later.setdefault(admitted.until, []).append(message.id)
+            self._postpone(message, admitted)
             return False
         policy = self._active.ruleset.policy
         release, context = self._words(message, person, go.channel)
@@ -225,10 +226,23 @@ class _Gate:
                 in_doubt=go.in_doubt,
                 domain=admitted.domain,
                 probes=admitted.probes,
+                turn=admitted.turn,
+                counted_on=admitted.counted_on,
                 tried=tried,
             )
         )
         return True
+
+    def _postpone(self, message: Message, later: Later) -> None:
+        """Nothing went wrong: back to ready, or held where the record should say why."""
+        if later.reason is None:
+            self._later.setdefault(later.until, []).append(message.id)
+        elif later.until >= message.expires:
+            reason = Reason(ReasonCode.EXPIRED, str(later.reason))
+            self._stops.append(Stopped(message_id=message.id, state=MessageState.EXPIRED, reason=reason))
+        else:
+            held_by = message.held_by or str(later.reason)
+            self._holds.append(Held(message_id=message.id, until=later.until, reason=later.reason, held_by=held_by))
 
     def _words(self, message: Message, person: Person, channel: ChannelName) -> tuple[Active, Mapping[str, Any] | None]:
         """The release that words the message, and the context to keep instead of the row's (None: the row's)."""

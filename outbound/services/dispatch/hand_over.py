@@ -124,6 +124,11 @@ class _Deliveries:
             return
         slots = self._kit.slots[one.passed.begin.account]
         best_before = one.passed.gated_at + self._kit.settings.gate_age
+        if one.passed.turn is not None:
+            await asyncio.sleep(max(one.passed.turn - time.monotonic(), 0))
+        if not await self._room(one, best_before):
+            self._answer(_unspent(one, "the destination is slow"))
+            return
         if not await slots.take(within=best_before - time.monotonic()):
             self._answer(_unspent(one, "the gate is too old"))
             return
@@ -135,9 +140,17 @@ class _Deliveries:
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
+    async def _room(self, ready: Ready, best_before: float) -> bool:
+        """Whether the destination may have one more of the account's connections; waits where it is quick."""
+        domain = ready.passed.domain
+        destinations = self._kit.destinations[ready.passed.begin.account]
+        return not domain or await destinations.room(domain, within=best_before - time.monotonic())
+
     async def _deliver(self, ready: Ready, slots: Slots) -> None:
         passed = ready.passed
         seconds = None
+        destinations = self._kit.destinations[passed.begin.account]
+        started = destinations.begin(passed.domain)
         try:
             hurdles = self._kit.breakers.of(passed.begin.account, passed.domain)
             if any(breaker.open and key not in passed.probes for key, breaker in hurdles):
@@ -147,7 +160,9 @@ class _Deliveries:
             outcome = await self._try(ready)
             seconds = time.monotonic() - began
         finally:
-            slots.give(seconds=seconds)
+            destinations.end(passed.domain, started, answered=seconds is not None)
+            # what one destination takes longer than the others says nothing about the account
+            slots.give(seconds=None if destinations.slow(passed.domain) else seconds)
         if outcome is None:  # we stopped it, not the provider
             self._answer(_unspent(ready, _REFUSED))
             return
@@ -188,6 +203,8 @@ class _Deliveries:
         if answered.unspent or answered.stop is not None:
             for _, breaker in self._kit.breakers.of(answered.passed.begin.account, answered.passed.domain):
                 breaker.untried()
+        if answered.unspent and answered.passed.counted_on:
+            self._kit.refunds[answered.passed.begin.account, answered.passed.counted_on] += 1
         self._answers.append(answered)
         self._news.set()
 

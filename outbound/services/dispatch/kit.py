@@ -5,6 +5,7 @@ import os
 import random
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +17,8 @@ from outbound.domain.keyring import Keyring
 from outbound.domain.message import Lane, Message
 from outbound.engine.rendering import Links
 from outbound.services.dispatch.breakers import Breakers, Key
+from outbound.services.dispatch.destinations import Destinations
+from outbound.services.dispatch.pace import Turns, WarmUp
 from outbound.services.dispatch.report import Tally
 from outbound.services.dispatch.slots import Slots
 from outbound.services.dispatch.writer import Writer
@@ -60,13 +63,21 @@ class DispatchSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kit:
-    """Everything a stage may use. One per dispatcher. ``freed`` is set when an account has a slot again."""
+    """Everything a stage may use. One per dispatcher. ``freed`` is set when an account has a slot again.
+
+    ``turns`` are of the accounts with a rate, ``warm_ups`` of those that are being warmed up; ``refunds`` are messages
+    counted on an (account, day) that never tried.
+    """
 
     writer: Writer
     adapters: Mapping[ChannelName, Adapter]
     breakers: Breakers
     slots: Mapping[str, Slots]
+    destinations: Mapping[str, Destinations]
     freed: asyncio.Event
+    turns: Mapping[str, Turns]
+    warm_ups: Mapping[str, WarmUp]
+    refunds: Counter[tuple[str, str]]
     keyring: Keyring
     active: Callable[[], Active | None]
     load_release: Callable[[str], Active]

@@ -22,6 +22,8 @@ class Passed:
     ``uncertain``, never anything else. ``probes``: the paused account or destination that it tries.
     ``tried`` are the channels of legs that are over. ``gated_at`` is when its gate began to look, in seconds of
     ``time.monotonic``: what was revoked later it has not seen. ``domain`` is the destination of an e-mail.
+    ``turn`` is when the account's rate lets it leave, on the same clock.
+    ``counted_on`` is the day of a warm-up that it counts for.
     """
 
     message: Message
@@ -33,6 +35,8 @@ class Passed:
     in_doubt: bool = False
     domain: str = ""
     probes: tuple[Key, ...] = ()
+    turn: float | None = None
+    counted_on: str = ""
     tried: tuple[ChannelName, ...] = ()
 
 

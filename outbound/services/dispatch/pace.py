@@ -1,0 +1,139 @@
+"""How fast an account may be used: a rate over all workers, and a daily maximum while a sender is warmed up."""
+
+import asyncio
+import re
+import time
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from datetime import time as wall_time
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.engine import Connection
+
+from outbound.domain.message import Lane
+from outbound.services.dispatch.writer import Writer
+from outbound.storage import account_rates
+
+_PER = {"s": 1, "min": 60, "h": 3600}
+_RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|min|h)")
+_LOOK = 0.05
+_NEAR = 0.5
+"""A turn that is nearer than this is near enough for a gate to begin."""
+_STALE = 1.0
+"""A turn this long past is lost: nobody was there to use it."""
+_UNLIMITED = 1_000_000
+_LONGEST = 400
+
+
+def parse_rate(text: str) -> float | None:
+    """Messages per second of ``20/s``, ``100/min`` or ``500/h``; None for "". Raises ValueError for anything else."""
+    if not text:
+        return None
+    found = _RATE.fullmatch(text)
+    if found is None or float(found[1]) <= 0:
+        raise ValueError('write a rate as "20/s", "100/min" or "500/h"')
+    return float(found[1]) / _PER[found[2]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUp:
+    """A new sender: ``first_day`` messages on the day ``start`` (and before), each day ``growth`` times as many."""
+
+    start: date
+    first_day: int
+    growth: float
+
+    def maximum(self, day: date) -> int | None:
+        """How many messages may leave on ``day``; None once there is no limit worth the name."""
+        days = min(max((day - self.start).days, 0), _LONGEST)
+        most = 0.0 + self.first_day
+        for _ in range(days):
+            most *= self.growth
+            if most >= _UNLIMITED:
+                return None
+        return int(most)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountPace:
+    """``rate`` is in messages per second over all workers (None: as fast as it goes)."""
+
+    rate: float | None = None
+    warm_up: WarmUp | None = None
+
+
+def next_day(now: datetime, zone: str) -> tuple[date, datetime]:
+    """The day of ``now`` in ``zone``, and when the next one begins."""
+    local = now.astimezone(ZoneInfo(zone))
+    following = datetime.combine(local.date() + timedelta(days=1), wall_time(), ZoneInfo(zone))
+    return local.date(), following.astimezone(now.tzinfo)
+
+
+class Turns:
+    """The turns this worker has reserved at one account that has a rate. Both lanes share them, express first."""
+
+    def __init__(self, account: str, per_second: float, writer: Writer) -> None:
+        self._account, self._per_second, self._writer = account, per_second, writer
+        self._reserved: deque[float] = deque()
+        self._fetching = asyncio.Lock()
+        self._express_waits = 0
+        self.wanted = False
+        """A gate had a message for the account that nobody foresaw: reserve for it."""
+        self.waiting: Counter[Lane] = Counter()
+        """How many slices of a lane wait for turns: no more is claimed for it meanwhile."""
+
+    def room(self, lane: Lane) -> int:
+        """How many messages may pass the gate now, because their turn is near."""
+        if lane is Lane.BULK and self._express_waits:
+            return 0
+        now = time.monotonic()
+        while self._reserved and self._reserved[0] < now - _STALE:
+            self._reserved.popleft()
+        return sum(at <= now + _NEAR for at in self._reserved)
+
+    def take(self, lane: Lane) -> float | None:
+        """The next turn, in seconds of ``time.monotonic``; None where there is none near enough."""
+        try:
+            return self._reserved.popleft() if self.room(lane) else None
+        except IndexError:  # the other lane's gate was quicker
+            return None
+
+    def give_back(self, at: float) -> None:
+        """That turn was not used."""
+        self._reserved.appendleft(at)
+
+    async def fetch(self, lane: Lane, *, most: int) -> bool:
+        """Reserve some more turns where none is near. False: there are none, try again in a moment."""
+        express = lane is Lane.EXPRESS
+        self._express_waits += express
+        try:
+            async with self._fetching:
+                if self.room(lane):
+                    return True
+                if self._reserved and not express:
+                    return False
+                began = time.monotonic()
+
+                def reserve(connection: Connection) -> list[float]:
+                    return account_rates.reserve(
+                        connection, self._account, per_second=self._per_second, most=most, express=express
+                    )
+
+                turns = await self._writer.write(reserve)
+                now = time.monotonic()
+                at = now if turns and turns[0] == 0.0 else (began + now) / 2
+                self._reserved = deque(sorted([*self._reserved, *(at + seconds for seconds in turns)]))
+                return self.room(lane) > 0
+        finally:
+            self._express_waits -= express
+
+
+async def fetch(turns: Iterable[Turns], lane: Lane, *, most: int) -> bool:
+    """Ask every one of ``turns`` for more; False, after a moment, where none has any near."""
+    found = [await one.fetch(lane, most=most) for one in turns]
+    if any(found):
+        return True
+    await asyncio.sleep(_LOOK)
+    return False
