@@ -60,7 +60,7 @@ def compile_templates(
     if not report.errors:
         usage = Usage(rules or {}, policy)
         usage.check_context(manifests, schema, report)
-        check_samples(templates, manifests, policy, usage, report)
+        templates.sample_parts = check_samples(templates, manifests, policy, usage, report)
     problems = report.problems(files)
     failed = any(problem.severity is Severity.ERROR for problem in problems)
     return (None if failed else templates), problems

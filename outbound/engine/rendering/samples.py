@@ -31,8 +31,9 @@ CLIPPED_AT: Final = 102_000
 
 def check_samples(
     templates: Templates, manifests: Mapping[str, Manifest], policy: Policy, usage: Usage, report: Report
-) -> None:
-    """Report what goes wrong when the sample of each template is rendered."""
+) -> dict[str, int]:
+    """Report what goes wrong when the sample of each template is rendered. Answers the SMS segments it needs."""
+    parts: dict[str, int] = {}
     for name, manifest in manifests.items():
         for channel in sorted(templates.channels(name)):
             for language in policy.brand.languages:
@@ -40,7 +41,8 @@ def check_samples(
                     continue
                 for message_class in usage.classes(name):
                     case = _Case(templates, name, channel, language, message_class, manifest, policy, report)
-                    case.check(certain=usage.is_used(name))
+                    parts[name] = max(parts.get(name, 1), case.check(certain=usage.is_used(name)))
+    return parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,11 @@ class _Case:
     def where(self) -> str:
         return f"{self.name}, {self.channel} in '{self.language}'"
 
-    def check(self, *, certain: bool) -> None:
-        """Render the sample and look at the result. ``certain``: a rule really sends it as this class."""
+    def check(self, *, certain: bool) -> int:
+        """Render the sample and look at the result. ``certain``: a rule really sends it as this class.
+
+        Answers the segments of an SMS, 1 for anything else.
+        """
         required = self.policy.classes[self.message_class].unsubscribe_required
         links = LINKS if required else Links(unsubscribe="", preferences="", assets=LINKS.assets)
         rendered = self.templates.render(
@@ -79,6 +84,8 @@ class _Case:
                 self._email(rendered, required=required)
             case RenderedSms():
                 self._sms(rendered, required=required)
+                return count(rendered.text).segments
+        return 1
 
     def _stopped(self, detail: str, *, certain: bool) -> None:
         place = self.manifest.span

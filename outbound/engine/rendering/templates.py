@@ -81,7 +81,11 @@ Parts = EmailParts | SmsParts
 
 
 class Templates:
-    """Every template of one release. Immutable: rendering the same values gives the same text, in any thread."""
+    """Every template of one release. Immutable: rendering the same values gives the same text, in any thread.
+
+    ``sample_parts``: the SMS segments of each template's sample in the language that needs most of them, as the
+    compiler found. What a message will cost is reckoned with it before its text is known.
+    """
 
     def __init__(
         self,
@@ -97,6 +101,7 @@ class Templates:
         self._assets = assets
         sms = policy.channels.get(ChannelName.SMS)
         self._max_parts = sms.max_parts if sms else None
+        self.sample_parts: Mapping[str, int] = {}
         self._channels: dict[str, frozenset[ChannelName]] = {
             name: frozenset(channel for known, channel, _ in parts if known == name) for name in declared
         }

@@ -13,7 +13,6 @@ from outbound.domain.ids import new_ids
 from outbound.domain.limits import REJECTED
 from outbound.domain.message import MessageState
 from outbound.domain.person import Person
-from outbound.domain.policy import Policy
 from outbound.domain.reasons import Reason, ReasonCode
 from outbound.domain.rule import Rule
 from outbound.engine.costs import currency_of, price
@@ -60,7 +59,8 @@ def enqueue(
         judged = _stopped(judged, limited, now)
     clerk = _Rows(active, rule, run_id, now)
     if rule.send.pace_per_hour is not None:
-        clerk.queued = Counter(runs.queued_by_zone(connection, run_id))
+        clerk.last, held = runs.paced_by_zone(connection, run_id)
+        clerk.held = Counter(held)
     leaving = [one for one in judged if one.context is not None]
     messages = clerk.messages(leaving)
     taken = insert_planned(connection, messages, shared=clerk.shared) if messages else set()
@@ -80,7 +80,7 @@ def enqueue(
     )
     _expose(connection, active, rule, judged, now)
     counts = count(verdicts)
-    counts.costs = costs_of(judged, active.ruleset.policy)
+    counts.costs = costs_of(judged, active, rule)
     counts.already = len(judgement.already) + len(taken)
     counts.outside = judgement.outside
     runs.add_counts(
@@ -126,8 +126,9 @@ def _expose(connection: Connection, active: Active, rule: Rule, judged: Sequence
             experiments.expose(connection, holdout, release=active.id, now=now)
 
 
-def costs_of(candidates: Iterable[Judged], policy: Policy) -> Counter[str]:
-    """What the messages will cost by channel, in millionths: each on its first channel, an SMS as one segment."""
+def costs_of(candidates: Iterable[Judged], active: Active, rule: Rule) -> Counter[str]:
+    """What the messages will cost by channel, in millionths: on their first channel, SMS as long as the sample."""
+    policy, parts = active.ruleset.policy, parts_of(active, rule)
     answers: dict[int, Answer] = {}
     messages: Counter[int] = Counter()
     for one in candidates:
@@ -137,8 +138,13 @@ def costs_of(candidates: Iterable[Judged], policy: Policy) -> Counter[str]:
     costs: Counter[str] = Counter()
     for key, answer in answers.items():
         channel = answer.channels[0]
-        costs[channel.value] += messages[key] * price(policy, channel, answer.country)
+        costs[channel.value] += messages[key] * price(policy, channel, answer.country, parts=parts)
     return costs
+
+
+def parts_of(active: Active, rule: Rule) -> int:
+    """The SMS segments a message of ``rule`` is reckoned with: those of the longest sample of its templates."""
+    return max((active.templates.sample_parts.get(name, 1) for name in rule.templates), default=1)
 
 
 def skip_all(
@@ -208,7 +214,8 @@ class _Rows:
         self._now = now
         self._local: dict[tuple[datetime, str], str] = {}
         self._pace = rule.send.pace_per_hour
-        self.queued: Counter[str] = Counter()
+        self.last: dict[str, datetime] = {}
+        self.held: Counter[str] = Counter()
         self.shared: Mapping[str, Any] = {
             "run_id": run_id,
             "rule": rule.id,
@@ -241,7 +248,7 @@ class _Rows:
         waits = held is not None and held.reason.code is ReasonCode.LIMITS
         # Nobody knows when a person approves: then the message is given its turn, from ``local_time`` on.
         opening = held.until if held else one.occurrence.due
-        not_before = opening if waits else self._paced(opening, answer.zone)
+        not_before = opening if waits else self._paced(opening, answer.zone, held=held is not None)
         ready = held is None and not_before <= self._now
         reason = held.reason if held else None
         return Alike(
@@ -260,13 +267,20 @@ class _Rows:
             depth=one.occurrence.depth,
         )
 
-    def _paced(self, opening: datetime, zone: ZoneInfo) -> datetime:
-        """Spread from the opening on, at most ``pace`` an hour in each zone."""
+    def _paced(self, opening: datetime, zone: ZoneInfo, *, held: bool) -> datetime:
+        """The next free turn from the opening on, at most ``pace`` an hour in each zone.
+
+        Those that a gate holds are a queue of their own: nobody who may go waits for them.
+        """
         if self._pace is None:
             return opening
-        before = self.queued[zone.key]
-        self.queued[zone.key] += 1
-        return opening + timedelta(seconds=before * 3600 // self._pace)
+        step = timedelta(hours=1) / self._pace
+        if held:
+            self.held[zone.key] += 1
+            return opening + (self.held[zone.key] - 1) * step
+        last = self.last.get(zone.key)
+        moment = self.last[zone.key] = opening if last is None else max(opening, last + step)
+        return moment
 
     def _local_time(self, instant: datetime, zone: ZoneInfo) -> str:
         key = (instant, zone.key)

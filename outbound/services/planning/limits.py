@@ -12,12 +12,11 @@ from sqlalchemy.engine import Connection
 
 from outbound.domain.customer import ChannelName
 from outbound.domain.limits import REJECTED, Counted, Exceeded
-from outbound.domain.policy import Policy
 from outbound.domain.rule import Rule
 from outbound.engine.costs import price
 from outbound.engine.limits import PAST_RUNS, exceeded, usual
 from outbound.services.planning.alike import Memory
-from outbound.services.planning.enqueue import costs_of, count, verdict_of
+from outbound.services.planning.enqueue import costs_of, count, parts_of, verdict_of
 from outbound.services.planning.judge import judge
 from outbound.services.planning.occurrence import Prospect
 from outbound.services.planning.report import Counts
@@ -51,7 +50,7 @@ def announce(connection: Connection, active: Active, rule: Rule, standing: Stand
     """Count ``more`` messages to those a run has, and stop it where they are too many. Answers the limit, or ""."""
     if standing.limited == REJECTED:
         return REJECTED
-    whole = together(planned(connection, active.ruleset.policy, standing), more)
+    whole = together(planned(connection, active, rule, standing), more)
     found = judged(connection, rule, standing, whole)
     if found is None and standing.limited:  # a new release allows more: whoever was asked still answers
         found = Exceeded(what=standing.limited, text=standing.text)
@@ -100,14 +99,14 @@ def judged(
     return exceeded(rule.limits, whole, past=past, approved=standing.approved if standing else None)
 
 
-def planned(connection: Connection, policy: Policy, standing: Standing) -> Counted:
+def planned(connection: Connection, active: Active, rule: Rule, standing: Standing) -> Counted:
     """What a run has so far."""
     channels: dict[str, tuple[int, int]] = {}
     if not standing.messages:
         return Counted()
     for (channel, country), messages in costs.planned_places(connection, standing.id).items():
         before = channels.get(channel, (0, 0))
-        each = price(policy, ChannelName(channel), country)
+        each = price(active.ruleset.policy, ChannelName(channel), country, parts=parts_of(active, rule))
         channels[channel] = (before[0] + messages, before[1] + messages * each)
     return Counted(messages=standing.messages, cost=standing.cost, channels=channels)
 
@@ -139,6 +138,6 @@ def rehearse(
     """What planning would decide about these, without writing anything. ``memory`` as for ``judge``."""
     judgement = judge(connection, active, rule, list(prospects), now=now, memory=memory)
     counts = count([verdict_of(one) for one in judgement.candidates])
-    counts.costs = costs_of(judgement.candidates, active.ruleset.policy)
+    counts.costs = costs_of(judgement.candidates, active, rule)
     counts.already = len(judgement.already)
     return counts

@@ -10,7 +10,7 @@ class Counts:
     """Of one batch or the sum of several. ``already`` were decided before and are no candidates again.
 
     ``channels`` counts the messages by channel, ``held`` and ``skipped_by`` by reason. ``costs`` is what they will
-    cost by channel, in millionths of the policy's currency, each SMS taken as one segment.
+    cost by channel, in millionths of the policy's currency, each SMS as long as the longest sample of its template.
     ``outside`` are the customers of a batch whom the rule's experiment does not cover; a sum has none. ``limited`` are
     the runs (RULE/SLOT) that wait for approval, with the limit they exceed. Mutable: batches add up.
     """
