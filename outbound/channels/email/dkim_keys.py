@@ -13,6 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -29,7 +30,7 @@ _MIN_BITS, _MAX_BITS = 2048, 4096
 """RFC 8301 3.2: signers should use 2048 bits, and no verifier need know more than 4096."""
 _SELECTOR = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _STRING = 255  # of a TXT record (RFC 1035 3.3.14)
-_PADDING, _HASH = PKCS1v15(), SHA256()
+_PADDING, _HASH = PKCS1v15(), Prehashed(SHA256())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +75,10 @@ class DkimKey:
 
     def sign(self, octets: bytes) -> bytes:
         """The signature. The same octets give the same one: neither algorithm draws a random number."""
+        digest = hashlib.sha256(octets).digest()
         if isinstance(self.private, RSAPrivateKey):
-            return self.private.sign(octets, _PADDING, _HASH)
-        return self.private.sign(hashlib.sha256(octets).digest())  # RFC 8463 3: the hash is what is signed
+            return self.private.sign(digest, _PADDING, _HASH)
+        return self.private.sign(digest)  # RFC 8463 3: the hash is what is signed
 
     def compare(self, published: str) -> str:
         """What is wrong with the record found in DNS ("" is none): "" when verifiers will find this key."""

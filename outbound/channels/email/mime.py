@@ -18,7 +18,7 @@ from outbound.domain.rendered import Attachment, EmailEnvelope, Rendered, Render
 
 _LINE_LIMIT = 998  # RFC 5322 2.1.1
 _BASE64_SHARE = 6  # quoted-printable triples each byte above 127: past one in six, base64 is smaller
-_MEDIA_TYPE = re.compile(r"[a-z0-9][\w.+-]*/[a-z0-9][\w.+-]*(; ?[a-z-]+=[\w.-]+)*", re.IGNORECASE)
+_MEDIA_TYPE = re.compile(r"[a-z0-9][\w.+-]*/[a-z0-9][\w.+-]*(; ?[a-z-]+=[\w.-]+)*", re.IGNORECASE | re.ASCII)
 
 
 def pack(rendered: Rendered, envelope: EmailEnvelope | None) -> bytes:

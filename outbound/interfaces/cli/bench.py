@@ -17,6 +17,7 @@ BENCHES = {
     "decide_event": "outbound.services.bench.decide_event:measure",
     "condition": "outbound.services.bench.condition:measure",
     "render_email": "outbound.testing.bench.render_email:measure",
+    "sign_dkim": "outbound.testing.bench.sign_dkim:measure",
     "send_email_sqlite": "outbound.testing.bench.send_email:measure_sqlite",
     "send_email_pg": "outbound.testing.bench.send_email:measure_pg",
     "cli_start": "outbound.services.bench.cli_start:measure",
