@@ -16,7 +16,7 @@ from outbound.runtime.failures import Failures
 from outbound.runtime.hands import Hand, Moved
 from outbound.runtime.hints import InProcessHints
 from outbound.runtime.serving import Listener
-from outbound.services import pauses, planning, presence, receipts, releases, snapshots, uncertain
+from outbound.services import memory, pauses, planning, presence, receipts, releases, snapshots, uncertain
 from outbound.services.dispatch import SliceReport
 from outbound.storage import mark_file
 
@@ -26,6 +26,7 @@ log = structlog.get_logger("outbound.daemon")
 
 _RECOVER_SECONDS = 10
 _HEARTBEAT_SECONDS = 10
+_CHECKPOINT_SECONDS = 5
 _MARK_SECONDS = 10
 """An idle daemon notes so often how far it is; one that works does at every tick."""
 _LETTING_GO_SECONDS = 3
@@ -135,9 +136,14 @@ class Daemon:
             with self._failures.logged("heartbeat"):
                 await self._in_thread(lambda: presence.seen(self._app.database, daemon_id, now=datetime.now(UTC)))
 
+        async def checkpoint() -> None:
+            with self._failures.logged("checkpoint"):
+                await self._in_thread(self._app.database.checkpoint)
+
         every(self._app.settings.dispatch.tick, self._tick, soon=True)
         every(_RECOVER_SECONDS, self._recover)
         every(_HEARTBEAT_SECONDS, beat)
+        every(_CHECKPOINT_SECONDS, checkpoint)
         return scheduler
 
     async def _tick(self) -> None:
@@ -152,6 +158,7 @@ class Daemon:
     def _plan(self) -> None:
         active = releases.running(self._app.database)
         report = planning.plan_due(self._app.database, active, now=datetime.now(UTC), keyring=self._app.links.keyring)
+        memory.settle(active)
         for run, exceeded in report.counts.limited.items():
             log.warning("run waits for approval", run=run, exceeded=exceeded)
 

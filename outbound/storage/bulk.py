@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from outbound.storage.prepared import insert_all
 from outbound.storage.tables.base import Json
 
 
@@ -46,7 +47,7 @@ def insert_ignore(
     parameters = [tuple(row) for row in rows]
     if not parameters:
         return 0
-    return connection.exec_driver_sql(_insert(table, tuple(columns), connection.dialect.name), parameters).rowcount
+    return insert_all(connection, _insert(table, tuple(columns), connection.dialect.name), parameters)
 
 
 @cache

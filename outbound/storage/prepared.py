@@ -73,8 +73,24 @@ def execute(connection: Connection, text: str, values: Sequence[Any] = ()) -> sq
     try:
         cursor: sqlite3.Cursor = driver.execute(text, values)
     except sqlite3.Error as error:
-        raise sa.exc.DBAPIError.instance(text, (), error, sqlite3.Error, dialect=connection.dialect) from error
+        raise _told(connection, text, error) from error
     return cursor
+
+
+def insert_all(connection: Connection, text: str, rows: Sequence[Sequence[Any]]) -> int:
+    """Run an INSERT once for each row, its values in the order of the statement; how many rows it inserted."""
+    if not _direct(connection):
+        return connection.exec_driver_sql(text, [tuple(row) for row in rows]).rowcount
+    driver: Any = connection.connection.driver_connection
+    try:
+        inserted: int = driver.executemany(text, rows).rowcount
+    except sqlite3.Error as error:
+        raise _told(connection, text, error) from error
+    return inserted
+
+
+def _told(connection: Connection, text: str, error: sqlite3.Error) -> BaseException:
+    return sa.exc.DBAPIError.instance(text, (), error, sqlite3.Error, dialect=connection.dialect)
 
 
 def _direct(connection: Connection) -> bool:

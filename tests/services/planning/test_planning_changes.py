@@ -213,7 +213,7 @@ def test_a_change_of_a_merged_customer_is_the_survivors(database: Database) -> N
 def test_an_idle_pass_finds_what_waits_by_indexes(database: Database) -> None:
     """The partial indexes hold only what waits: the history may be as long as it likes."""
     explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
-    with database.read() as connection:
+    with database.engine.connect() as connection:
         if not database.is_sqlite:
             connection.exec_driver_sql("SET enable_seqscan = off")
         seen: list[tuple[str, Any]] = []
