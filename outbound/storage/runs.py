@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from outbound.domain.ids import new_id
+from outbound.domain.reasons import ReasonCode
 from outbound.storage import tables
 from outbound.storage.prepared import Prepared
 from outbound.storage.sets import among, chunks, insert_into
@@ -125,11 +126,19 @@ _ADD = Prepared(_ADDED)
 _ADD_COSTS = Prepared(_ADDED.values(cost=tables.run.c.cost + sa.bindparam("spent"), currency=sa.bindparam("in")))
 
 
-def queued_by_zone(connection: Connection, run_id: str) -> dict[str, int]:
-    """How many messages a run has made so far, by the zone of their wall clock."""
+def paced_by_zone(connection: Connection, run_id: str) -> tuple[dict[str, datetime], dict[str, int]]:
+    """How far a run's queue goes, by the zone of its wall clock.
+
+    When the last message leaves or left that nothing holds (not one that was tried again later), and how many wait
+    behind a gate that opens; those that wait for approval have no turn yet.
+    """
     message = tables.message
-    statement = sa.select(message.c.zone, sa.func.count()).where(message.c.run_id == run_id).group_by(message.c.zone)
-    return {row[0]: row[1] for row in connection.execute(statement)}
+    free = sa.and_(message.c.reason == "", message.c.attempts <= 1)
+    latest = sa.func.max(sa.case((free, message.c.not_before)), type_=message.c.not_before.type)
+    held = sa.func.sum(sa.case((message.c.reason.in_(["", ReasonCode.LIMITS.value]), 0), else_=1))
+    statement = sa.select(message.c.zone, latest, held).where(message.c.run_id == run_id).group_by(message.c.zone)
+    rows = connection.execute(statement).all()
+    return {row[0]: row[1] for row in rows if row[1] is not None}, {row[0]: int(row[2]) for row in rows}
 
 
 def fired(connection: Connection, *, rules: Iterable[str], since: datetime) -> set[tuple[str, str, str]]:

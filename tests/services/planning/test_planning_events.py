@@ -1,5 +1,7 @@
 """Event rules see each event once, in time, for known and unknown customers."""
 
+from datetime import timedelta
+
 import sqlalchemy as sa
 from planning_kit import add_customer, add_event, balance, messages, next_due_of, plan, publish, rows, rule_files, utc
 
@@ -206,3 +208,20 @@ def test_conditions_about_the_past_see_the_event_itself_and_what_was_before(data
     add_event(database, "e1", "order.placed", "ada", ORDER, NOON)
     plan(database, active, NOON)
     assert messages(database)["ada"].once == "A1"
+
+
+def test_a_pace_delays_only_what_comes_faster_than_it(database: Database) -> None:
+    """An event every minute is no faster than 60 an hour: the third of the day leaves at once, not minutes later.
+
+    Two at once are faster: the second has its turn a minute later, and so has whoever comes right behind.
+    """
+    active = publish(database, rule_files(RECEIPT.replace("[email]", "[email], pace: 60/h")), BEFORE)
+    minutes = (0, 1, 2, 2, 2, 10)
+    for number, minute in enumerate(minutes):
+        at = NOON + timedelta(minutes=minute)
+        add_customer(database, f"c{number}")
+        add_event(database, f"e{number}", "order.placed", f"c{number}", ORDER, at)
+        plan(database, active, at)
+    found = messages(database)
+    leaving = [(found[f"c{number}"].not_before - NOON) / timedelta(minutes=1) for number in range(len(minutes))]
+    assert leaving == [0, 1, 2, 3, 4, 10]
