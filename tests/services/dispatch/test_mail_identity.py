@@ -1,6 +1,7 @@
 """Through the whole dispatcher: who a mail says it is from, which list, which signature, and where it bounces to."""
 
 import asyncio
+import base64
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,13 +13,20 @@ import dkim
 import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from dispatch_world import EMAIL, KEYRING, NOW, World, add_customers, names, policy, queue, release, ruleset
 
+from outbound.app import build
+from outbound.channels.base import Parcel
+from outbound.channels.email import mime
 from outbound.channels.email.bounce_address import BounceAddress
 from outbound.channels.email.dkim import Signer
 from outbound.channels.email.dkim_keys import DkimKey
 from outbound.channels.email.smtp import SmtpAdapter, SmtpSettings, Tls
+from outbound.config import read_settings
+from outbound.domain.errors import ConfigurationError
 from outbound.domain.message import Lane
+from outbound.domain.rendered import EmailEnvelope, RenderedEmail
 from outbound.storage import tables
 from outbound.storage.database import Database
 from outbound.testing.smtp_server import SmtpServer
@@ -113,3 +121,47 @@ def test_a_new_dkim_key_between_two_tries_does_not_make_it_another_mail(database
     assert (again.state, again.body_hash) == ("sent", first.body_hash)
     (mail,) = server.messages()
     assert verifies(mail, new)
+
+
+def test_settings_alone_make_the_service_sign_and_own_its_bounces(
+    database: Database, server: SmtpServer, tmp_path: Path
+) -> None:
+    """[email] bounce and [[email.dkim]] with a key in the environment reach the adapter; a bad address stops the start."""
+    key = new_key("s1")
+    octets = key.private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    environment = {
+        "OUTBOUND_SECRET_KEY": "k1:" + "5a" * 32,
+        "OUTBOUND_DKIM_KEYS": f"s1@shop.example:{base64.b64encode(octets).decode()}",
+    }
+    text = (
+        f'[email]\nadapter = "smtp"\nhost = "127.0.0.1"\nport = {server.port}\ntls = "none"\nbounce = "{BOUNCES.address}"\n'
+        '[[email.dkim]]\ndomain = "shop.example"\nselector = "s1"\n[safety]\nonly_to = ["*"]\n'
+    )
+    (tmp_path / "outbound.toml").write_text(text, encoding="utf-8")
+    settings = read_settings(tmp_path, environment)
+    assert environment["OUTBOUND_DKIM_KEYS"] not in repr(settings)
+    adapter = build(settings, database).adapters[EMAIL]
+    content = RenderedEmail(
+        subject="Però", html="<p>x</p>", text="x", sender="Shop <a@shop.example>", reply_to="", language="it"
+    )
+    payload = mime.pack(content, EmailEnvelope(to="c@example.com", message_id="<1@shop.example>", date=NOW))
+    reference = f"{'0a' * 16}.1"
+    parcel = Parcel(reference=reference, channel=EMAIL, address="c@example.com", payload=payload)
+
+    async def main() -> None:
+        async def handover() -> bool:
+            return True
+
+        assert (await adapter.deliver(parcel, handover)).kind == "accepted"
+        await adapter.close()
+
+    asyncio.run(main())
+    (mail,) = server.messages()
+    assert verifies(mail, key)
+    assert BOUNCES.read(server.accepted()[0].facts["sender"]) == reference
+
+    (tmp_path / "outbound.toml").write_text(
+        text.replace(BOUNCES.address, "much-too-long@shop.example"), encoding="utf-8"
+    )
+    with pytest.raises(ConfigurationError, match="bounce"):
+        build(read_settings(tmp_path, environment), database)
