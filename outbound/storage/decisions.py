@@ -41,9 +41,13 @@ _UNDER_SQLITE = sa.text("""
     SELECT d.customer_id FROM json_each(:customers) AS k
     CROSS JOIN decision AS d ON d.rule = :rule AND d.step = '' AND d.once = :once AND d.customer_id = k.value
 """)
+# LATERAL with LIMIT likewise: without statistics PostgreSQL would read the whole table for a join.
 _DECIDED_POSTGRESQL = sa.text("""
-    SELECT d.once, d.customer_id FROM unnest(CAST(:onces AS text[]), CAST(:customers AS text[])) AS k(once, customer_id)
-    JOIN decision AS d ON d.rule = :rule AND d.step = '' AND d.once = k.once AND d.customer_id = k.customer_id
+    SELECT k.once, k.customer_id FROM unnest(CAST(:onces AS text[]), CAST(:customers AS text[])) AS k(once, customer_id)
+    CROSS JOIN LATERAL (
+        SELECT 1 FROM decision AS d
+        WHERE d.rule = :rule AND d.once = k.once AND d.customer_id = k.customer_id AND d.step = '' LIMIT 1
+    ) AS found
 """)
 
 

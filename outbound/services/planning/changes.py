@@ -154,6 +154,7 @@ class _Batch:
                 now=self._work.now,
                 people=self._people,
             )
+            day.misses += [(customer_id, runs.NOT_COVERED) for customer_id in counts.outside]
             self._work.counts.add(counts)
             if day.misses:
                 number, _ = runs.progress(self._connection, run_id, "changes")

@@ -30,6 +30,7 @@ from outbound.storage.conditions import clause_sql
 from outbound.storage.people import load_people
 
 _ZONE: Final = "current"
+_MISSES: Final = f"{_ZONE} misses"
 _NOTHING: Final = "{}"
 
 
@@ -92,7 +93,7 @@ def _enter(
         for customer_id, number in members
         if customer_id in sources
     ]
-    enters.fire(connection, work, rule, entries, slot=slot, at=at, progress=f"{_ZONE} misses")
+    enters.fire(connection, work, rule, entries, slot=slot, at=at, progress=_MISSES)
     return ids
 
 
@@ -130,7 +131,14 @@ def _change(
         prospects.append(Prospect(customer_id=customer_id, occurrence=occurrence))
     if prospects:
         run_id = _open_run(work, connection, rule, slot)
-        work.counts.add(enqueue(connection, work.active, rule, prospects, run_id=run_id, now=work.now))
+        counts = enqueue(connection, work.active, rule, prospects, run_id=run_id, now=work.now)
+        work.counts.add(counts)
+        misses = [(customer_id, runs.NOT_COVERED) for customer_id in counts.outside]
+        if misses:
+            number, _ = runs.progress(connection, run_id, _MISSES)
+            runs.record_range(
+                connection, run_id=run_id, zone=_MISSES, number=number, upto=ids[-1], misses=misses, now=work.now
+            )
     return ids
 
 

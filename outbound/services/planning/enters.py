@@ -162,7 +162,9 @@ def fire(
         trigger="enters",
         now=work.now,
     )
-    work.counts.add(enqueue(connection, work.active, rule, prospects, run_id=run_id, now=work.now))
+    counts = enqueue(connection, work.active, rule, prospects, run_id=run_id, now=work.now)
+    misses += [(customer_id, runs.NOT_COVERED) for customer_id in counts.outside]
+    work.counts.add(counts)
     if misses:
         number, _ = runs.progress(connection, run_id, progress)
         upto = max(entry.customer_id for entry in entries)

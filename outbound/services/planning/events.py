@@ -164,6 +164,7 @@ class Batch:
                     people=self._people,
                     backstop=self._backstop,
                 )
+                day.misses += [(customer_id, runs.NOT_COVERED) for customer_id in counts.outside]
                 self._work.counts.add(counts)
                 by_rule.setdefault(day.rule.id, Counts()).add(counts)
         if not self._again:

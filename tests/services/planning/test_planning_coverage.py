@@ -1,10 +1,22 @@
 """People in experiments, from hashing to rows: the uncovered in the manifest, the others with their variant."""
 
+import pytest
 import sqlalchemy as sa
 
-from outbound.storage import runs, tables
+from outbound.storage import customers, runs, tables
+from outbound.storage.customers import Update
 from outbound.storage.database import Database
-from tests.services.planning.planning_kit import add_customer, balance, messages, plan, publish, rows, rule_files, utc
+from tests.services.planning.planning_kit import (
+    add_customer,
+    add_event,
+    balance,
+    messages,
+    plan,
+    publish,
+    rows,
+    rule_files,
+    utc,
+)
 
 _TRIAL = """
 rule: trial
@@ -42,3 +54,42 @@ def test_the_uncovered_are_misses_and_the_others_decisions_with_their_group(data
     assert len(missed) + len(held) + len(exposed) == 60
     assert list(balance(database)) == [(len(held) + len(exposed), len(held), len(exposed))]
     assert [row.id for row in rows(database, tables.experiment)] == ["trial-1"]
+
+
+_WHEN = {
+    "event": "{event: order.placed}",
+    "changed": "{changed: customer.plan}",
+    "enters": "{enters: buyers}",
+    "current": "{changed: customer.plan, to: free}",
+}
+
+
+@pytest.mark.parametrize("trigger", _WHEN)
+def test_the_uncovered_of_what_happens_are_misses_too(database: Database, trigger: str) -> None:
+    """Events, changes, entries and those whom a new rule finds there: each is a decision or in the manifest."""
+    rule = _TRIAL.replace('{schedule: FREQ=WEEKLY;BYDAY=TU, at: "15:00", tz: Europe/Rome}', _WHEN[trigger])
+    rule = rule.replace("send: ", "expires: 48h\nsend: ")
+    segments = b"segment: buyers\nif:\n  - customer.plan == 'pro'\n"
+    before, noon, soon = utc("2026-03-02 10:00"), utc("2026-03-02 12:00"), utc("2026-03-02 12:05")
+    for number in range(40):
+        add_customer(database, f"c{number}", attributes={"plan": "free"})
+    active = publish(
+        database, {**rule_files(rule), "rules/segments.yaml": segments}, before, include_current=trigger == "current"
+    )
+    plan(database, active, noon)
+    for number in range(40):
+        if trigger == "event":
+            add_event(database, f"e{number}", "order.placed", f"c{number}", {"order_id": str(number), "total": 1}, soon)
+        elif trigger != "current":
+            with database.write() as connection:
+                update = Update(customer_id=f"c{number}", attributes={"plan": "pro"})
+                customers.apply(connection, update, source="test", now=noon)
+    plan(database, active, soon)
+    decided = {row.customer_id for row in rows(database, tables.decision)}
+    with database.read() as connection:
+        run_id = connection.execute(sa.select(tables.run.c.id)).scalar_one()
+        missed = runs.misses(connection, run_id)
+    assert set(missed.values()) == {runs.NOT_COVERED}
+    assert decided
+    assert not decided & set(missed)
+    assert len(decided) + len(missed) == 40
