@@ -126,7 +126,7 @@ def test_a_new_dkim_key_between_two_tries_does_not_make_it_another_mail(database
 def test_settings_alone_make_the_service_sign_and_own_its_bounces(
     database: Database, server: SmtpServer, tmp_path: Path
 ) -> None:
-    """[email] bounce and [[email.dkim]] with a key in the environment reach the adapter; a bad address stops the start."""
+    """[email] bounce and [[email.dkim]] with a key in the environment reach the adapter; a bad address stops it."""
     key = new_key("s1")
     octets = key.private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     environment = {
@@ -134,7 +134,8 @@ def test_settings_alone_make_the_service_sign_and_own_its_bounces(
         "OUTBOUND_DKIM_KEYS": f"s1@shop.example:{base64.b64encode(octets).decode()}",
     }
     text = (
-        f'[email]\nadapter = "smtp"\nhost = "127.0.0.1"\nport = {server.port}\ntls = "none"\nbounce = "{BOUNCES.address}"\n'
+        f'[email]\nadapter = "smtp"\nhost = "127.0.0.1"\nport = {server.port}\ntls = "none"\n'
+        f'bounce = "{BOUNCES.address}"\n'
         '[[email.dkim]]\ndomain = "shop.example"\nselector = "s1"\n[safety]\nonly_to = ["*"]\n'
     )
     (tmp_path / "outbound.toml").write_text(text, encoding="utf-8")
