@@ -35,11 +35,15 @@ _NOTHING_SWITCHED = Switches()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a person is asked: the run, how many messages wait now, and how many of those can still leave in time."""
+    """What a person is asked: the run, how many messages wait now, and how many of those can still leave in time.
+
+    ``over``: nothing of the run is queued any more and nobody is still to be planned.
+    """
 
     run: Standing
     held: int
     in_time: int
+    over: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +63,9 @@ def request(database: Database, run_id: str, *, now: datetime) -> Request:
     """What there is to decide about a run. Raises OutboundError ``run.unknown``."""
     with database.read() as connection:
         held, in_time = run_limits.held_counts(connection, run_id, now=now)
-        return Request(run=_run(connection, run_id), held=held, in_time=in_time)
+        run, queued = _run(connection, run_id), run_limits.queued_ids(connection, run_id, limit=1)
+        over = bool(run.messages) and not queued and run.whole.messages <= run.messages
+        return Request(run=run, held=held, in_time=in_time, over=over)
 
 
 def check(asked: Request, *, reject: bool) -> None:
@@ -79,9 +85,9 @@ def check(asked: Request, *, reject: bool) -> None:
     elif not run.limited:
         message = f"{run.name} exceeds no limit: it waits for nobody"
         raise OutboundError("approve.unlimited", message, "`outbound status` lists the runs that wait")
-    if not reject and run.messages and asked.held and not asked.in_time:
+    if not reject and run.messages and not asked.in_time and (asked.held or (run.waits and asked.over)):
         message = f"the messages of {run.name} have expired"
-        raise OutboundError("approve.expired", message, "nothing is left to send; start the rule anew")
+        raise OutboundError("approve.expired", message, "nothing is left to send; --reject closes it")
 
 
 def approve(database: Database, active: Active, run_id: str, *, count: int, by: str, now: datetime) -> Approval:
@@ -189,27 +195,27 @@ def _turn(
     )
     decision = decide(candidate, person, policy=active.ruleset.policy, now=now, switches=_NOTHING_SWITCHED)
     if isinstance(decision, Hold):
-        return message.id, pace.after(decision.until, message.zone, held=True), decision.reason
-    return message.id, pace.after(due, message.zone, held=False), None
+        return message.id, pace.after(decision.until, held=True), decision.reason
+    return message.id, pace.after(due, held=False), None
 
 
 class _Pace:
-    """Spreads messages from their opening on, at most the rule's ``pace`` an hour in each zone.
+    """Spreads messages from their opening on, at most the rule's ``pace`` an hour.
 
     Those that another gate holds (quiet hours) are a queue of their own: nobody who may go waits for them.
     """
 
-    def __init__(self, active: Active, rule: str, last: dict[tuple[str, bool], datetime]) -> None:
+    def __init__(self, active: Active, rule: str, last: dict[bool, datetime]) -> None:
         found = active.ruleset.rules.get(rule)
         per_hour = found.send.pace_per_hour if found else None
         self._step = timedelta(hours=1) / per_hour if per_hour else None
         self._last = last
 
-    def after(self, opening: datetime, zone: str, *, held: bool) -> datetime:
+    def after(self, opening: datetime, *, held: bool) -> datetime:
         """The next free moment from ``opening`` on."""
         if self._step is None:
             return opening
-        last = self._last.get((zone, held))
+        last = self._last.get(held)
         moment = opening if last is None else max(opening, last + self._step)
-        self._last[zone, held] = moment
+        self._last[held] = moment
         return moment

@@ -26,14 +26,13 @@ class Turns:
 
 
 def paced(waiting: Sequence[Waiting], per_hour: int, *, now: datetime) -> Turns:
-    """At most ``per_hour`` in each zone: the held first, and whose turn is still to come moves behind them."""
+    """At most ``per_hour``: the held first, and whose turn is still to come moves behind them."""
     step = timedelta(hours=1) / per_hour
-    free: dict[str, datetime] = {}
     turns: list[tuple[str, datetime]] = []
-    last, late = now, 0
+    last, late, free = now, 0, now
     for one in waiting:
-        moment = max(now if one.held else one.opening, free.get(one.zone, now))
-        free[one.zone] = moment + step
+        moment = max(now if one.held else one.opening, free)
+        free = moment + step
         if one.held:
             last = max(last, moment)
             late += now < one.expires <= moment

@@ -158,16 +158,14 @@ def held_counts(connection: Connection, run_id: str, *, now: datetime) -> tuple[
     return int(row[0]), int(row[1] or 0)
 
 
-def last_planned(connection: Connection, run_id: str) -> dict[tuple[str, bool], datetime]:
-    """When the last message of a run may leave that does not wait for approval, by (zone, held by another gate)."""
+def last_planned(connection: Connection, run_id: str) -> dict[bool, datetime]:
+    """When the last message of a run may leave that does not wait for approval, by: another gate holds it."""
     other = message.c.reason != ""
     latest = sa.func.max(message.c.not_before, type_=message.c.not_before.type)
     query = (
-        sa.select(message.c.zone, other, latest)
-        .where(message.c.run_id == run_id, state_is(*_QUEUED), sa.not_(_held()))
-        .group_by(message.c.zone, other)
+        sa.select(other, latest).where(message.c.run_id == run_id, state_is(*_QUEUED), sa.not_(_held())).group_by(other)
     )
-    return {(row[0], bool(row[1])): row[2] for row in connection.execute(query)}
+    return {bool(row[0]): row[1] for row in connection.execute(query)}
 
 
 def release(connection: Connection, rows: Sequence[tuple[str, datetime, Reason | None]], *, now: datetime) -> int:

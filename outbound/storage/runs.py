@@ -126,8 +126,8 @@ _ADD = Prepared(_ADDED)
 _ADD_COSTS = Prepared(_ADDED.values(cost=tables.run.c.cost + sa.bindparam("spent"), currency=sa.bindparam("in")))
 
 
-def paced_by_zone(connection: Connection, run_id: str) -> tuple[dict[str, datetime], dict[str, int]]:
-    """How far a run's queue goes, by the zone of its wall clock.
+def paced(connection: Connection, run_id: str) -> tuple[datetime | None, int]:
+    """How far a run's queue goes, over all zones.
 
     When the last message leaves or left that nothing holds (not one that was tried again later), and how many wait
     behind a gate that opens; those that wait for approval have no turn yet.
@@ -136,9 +136,8 @@ def paced_by_zone(connection: Connection, run_id: str) -> tuple[dict[str, dateti
     free = sa.and_(message.c.reason == "", message.c.attempts <= 1)
     latest = sa.func.max(sa.case((free, message.c.not_before)), type_=message.c.not_before.type)
     held = sa.func.sum(sa.case((message.c.reason.in_(["", ReasonCode.LIMITS.value]), 0), else_=1))
-    statement = sa.select(message.c.zone, latest, held).where(message.c.run_id == run_id).group_by(message.c.zone)
-    rows = connection.execute(statement).all()
-    return {row[0]: row[1] for row in rows if row[1] is not None}, {row[0]: int(row[2]) for row in rows}
+    row = connection.execute(sa.select(latest, held).where(message.c.run_id == run_id)).one()
+    return row[0], int(row[1] or 0)
 
 
 def fired(connection: Connection, *, rules: Iterable[str], since: datetime) -> set[tuple[str, str, str]]:

@@ -1,8 +1,7 @@
 """The ladder: every candidate message climbs it, at planning and again at the gate before it is handed over.
 
-The order is that of rules.md 1.9. Gates still to come have their places: ``match``, ``who``, ``reentry`` and
-``once`` are answered before a candidate exists; ``conflict`` and ``cap`` go between ``experiment`` and
-``blackout``; ``render`` and ``provider`` follow ``limits``.
+The order is that of rules.md 1.9. ``match``, ``who``, ``reentry`` and ``once`` are answered before a candidate
+exists; ``render`` and ``provider`` follow ``limits``, when the message is made and handed over.
 """
 
 from collections.abc import Callable, Iterator

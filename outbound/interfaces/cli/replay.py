@@ -60,12 +60,12 @@ def register(app: typer.Typer) -> None:
 def _moment(context: "Context", text: str) -> "datetime":
     """An instant; a bare ``09:00`` is today's in the policy's zone."""
     from datetime import UTC, datetime
-    from zoneinfo import ZoneInfo
 
+    from outbound.engine.timing.zones import zone_named
     from outbound.interfaces.cli.context import parse_instant
 
     if re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
-        zone = ZoneInfo(context.active().ruleset.policy.timezone)
+        zone = zone_named(context.active().ruleset.policy.timezone)
         today = context.now().astimezone(zone).date()
         hour, minute = map(int, text.split(":"))
         return datetime(today.year, today.month, today.day, hour, minute, tzinfo=zone).astimezone(UTC)

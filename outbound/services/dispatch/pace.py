@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from datetime import time as wall_time
-from zoneinfo import ZoneInfo
 
 from sqlalchemy.engine import Connection
 
 from outbound.domain.message import Lane
+from outbound.engine.timing.zones import zone_named
 from outbound.services.dispatch.writer import Writer
 from outbound.storage import account_rates
 
@@ -66,8 +66,8 @@ class AccountPace:
 
 def next_day(now: datetime, zone: str) -> tuple[date, datetime]:
     """The day of ``now`` in ``zone``, and when the next one begins."""
-    local = now.astimezone(ZoneInfo(zone))
-    following = datetime.combine(local.date() + timedelta(days=1), wall_time(), ZoneInfo(zone))
+    local = now.astimezone(zone_named(zone))
+    following = datetime.combine(local.date() + timedelta(days=1), wall_time(), zone_named(zone))
     return local.date(), following.astimezone(now.tzinfo)
 
 

@@ -59,8 +59,7 @@ def enqueue(
         judged = _stopped(judged, limited, now)
     clerk = _Rows(active, rule, run_id, now)
     if rule.send.pace_per_hour is not None:
-        clerk.last, held = runs.paced_by_zone(connection, run_id)
-        clerk.held = Counter(held)
+        clerk.last, clerk.held = runs.paced(connection, run_id)
     leaving = [one for one in judged if one.context is not None]
     messages = clerk.messages(leaving)
     taken = insert_planned(connection, messages, shared=clerk.shared) if messages else set()
@@ -214,8 +213,8 @@ class _Rows:
         self._now = now
         self._local: dict[tuple[datetime, str], str] = {}
         self._pace = rule.send.pace_per_hour
-        self.last: dict[str, datetime] = {}
-        self.held: Counter[str] = Counter()
+        self.last: datetime | None = None
+        self.held = 0
         self.shared: Mapping[str, Any] = {
             "run_id": run_id,
             "rule": rule.id,
@@ -248,7 +247,7 @@ class _Rows:
         waits = held is not None and held.reason.code is ReasonCode.LIMITS
         # Nobody knows when a person approves: then the message is given its turn, from ``local_time`` on.
         opening = held.until if held else one.occurrence.due
-        not_before = opening if waits else self._paced(opening, answer.zone, held=held is not None)
+        not_before = opening if waits else self._paced(opening, held=held is not None)
         ready = held is None and not_before <= self._now
         reason = held.reason if held else None
         return Alike(
@@ -267,8 +266,8 @@ class _Rows:
             depth=one.occurrence.depth,
         )
 
-    def _paced(self, opening: datetime, zone: ZoneInfo, *, held: bool) -> datetime:
-        """The next free turn from the opening on, at most ``pace`` an hour in each zone.
+    def _paced(self, opening: datetime, *, held: bool) -> datetime:
+        """The next free turn from the opening on, at most ``pace`` an hour over all zones of the run.
 
         Those that a gate holds are a queue of their own: nobody who may go waits for them.
         """
@@ -276,11 +275,10 @@ class _Rows:
             return opening
         step = timedelta(hours=1) / self._pace
         if held:
-            self.held[zone.key] += 1
-            return opening + (self.held[zone.key] - 1) * step
-        last = self.last.get(zone.key)
-        moment = self.last[zone.key] = opening if last is None else max(opening, last + step)
-        return moment
+            self.held += 1
+            return opening + (self.held - 1) * step
+        self.last = opening if self.last is None else max(opening, self.last + step)
+        return self.last
 
     def _local_time(self, instant: datetime, zone: ZoneInfo) -> str:
         key = (instant, zone.key)

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
+
+from outbound.engine.timing.zones import zone_named
 
 CANARY = "zqcanary"
 """Stands in every address; no log may carry it."""
@@ -11,7 +12,7 @@ PHONES = "+3934766"
 """Every number begins so; no log may carry it."""
 SECRET = "5a" * 32
 TOKEN = "zq-double-token"  # noqa: S105 - the double's own, opens nothing
-ZONE = ZoneInfo("Europe/Rome")
+ZONE = zone_named("Europe/Rome")
 
 _POLICY = """
 policy: 1

@@ -179,16 +179,16 @@ def test_within_its_limits_a_run_is_counted_and_goes(database: Database, italian
 
 
 def test_the_cost_limit_counts_each_channel_in_its_country(database: Database) -> None:
-    """Two mails and one SMS cost EUR 0.0708: a cent over the limit."""
+    """Two mails and one SMS, which by its template's sample takes two segments, cost EUR 0.1408."""
     active = publish(database, rule_files(news("cost: EUR 0.06")), PUBLISHED)
     add_customer(database, "ada")
     add_customer(database, "bob")
     add_customer(database, "cy", email=None, phone="+393331234567")
     plan(database, active, BEFORE)
     run = the_run(database)
-    assert (run.limited, run.text) == ("cost", "EUR 0.07 > EUR 0.06")
+    assert (run.limited, run.text) == ("cost", "EUR 0.14 > EUR 0.06")
     assert run.counted is not None
-    assert run.counted.channels == {"email": (2, 800), "sms": (1, 70_000)}
+    assert run.counted.channels == {"email": (2, 800), "sms": (1, 140_000)}
 
 
 def weeks(database: Database, active: Active, sizes: Sequence[int]) -> None:
@@ -392,6 +392,20 @@ def test_what_has_expired_cannot_be_approved(database: Database, italians: list[
     with pytest.raises(OutboundError) as refused:
         approve(database, active, len(italians), now=SLOT + timedelta(days=3))
     assert refused.value.code == "approve.expired"
+
+
+def test_a_run_whose_messages_are_all_over_can_only_be_closed(database: Database, italians: list[str]) -> None:
+    """The daemon has let them expire: nothing waits for a yes any more, and a no ends the asking."""
+    active = publish(database, rule_files(news("recipients: 4")), PUBLISHED)
+    plan(database, active, BEFORE)
+    with database.write() as connection:
+        connection.execute(tables.message.update().values(state="expired", reason="expired", detail="limits"))
+    later = SLOT + timedelta(days=3)
+    with pytest.raises(OutboundError) as refused:
+        approve(database, active, len(italians), now=later)
+    assert refused.value.code == "approve.expired"
+    approvals.reject(database, the_run(database).id, by="leo", now=later)
+    assert status(database, now=later).limited == ()
 
 
 def test_of_two_people_who_approve_at_once_one_is_first(database: Database) -> None:

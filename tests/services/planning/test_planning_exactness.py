@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import threading
+from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -204,3 +206,17 @@ def test_pace_spreads_a_run_over_its_key_ranges(database: Database, monkeypatch:
     opening = utc("2026-01-04 09:00")
     due = sorted((row.not_before - opening).total_seconds() / 60 for row in rows(database, tables.message))
     assert due == [0, 10, 20, 30, 40, 50, 60, 70]
+
+
+def test_pace_holds_over_all_zones_of_a_run(database: Database) -> None:
+    """What is said is the most per hour: people whose ten o'clock is later wait behind those who still leave."""
+    written = NEWSLETTER.replace("[email, sms]", "[email, sms], pace: 6/h")
+    paced = publish(database, rule_files(written), BEFORE)
+    for number in range(8):
+        add_customer(database, f"it{number}", country="IT")
+        add_customer(database, f"pt{number}", country="PT")
+    plan(database, paced, SUNDAY)
+    plan(database, paced, SUNDAY + timedelta(hours=1))
+    due = sorted(row.not_before for row in rows(database, tables.message))
+    assert len(due) == 16
+    assert all(later - earlier >= timedelta(minutes=10) for earlier, later in pairwise(due))
