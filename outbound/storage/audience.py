@@ -13,6 +13,8 @@ from outbound.storage.sets import among
 
 MATCHED = -1
 """The miss of somebody who missed nothing."""
+DECIDED = -3
+"""The miss of somebody who was decided before and therefore not asked about."""
 
 _BY_ZONE = "ix_customer_zone_id"
 _FEW = 8
@@ -88,15 +90,18 @@ def key_range(
     who: Sequence[sa.ColumnElement[bool]],
     after: str,
     size: int,
+    decided: sa.ColumnElement[bool] | None = None,
 ) -> list[tuple[str, int]]:
     """The next ``size`` customers after id ``after``: (id, index of the first clause of ``who`` not true or MATCHED).
 
     ``match`` restricts to those the trigger is about; nobody else is looked at. The clauses must never be NULL.
+    ``decided`` is true for those of whom nothing else is to be asked: DECIDED.
     """
     customer = tables.customer
-    miss = (
-        sa.case(*((sa.not_(clause), n) for n, clause in enumerate(who)), else_=MATCHED) if who else sa.literal(MATCHED)
-    )
+    cases: list[tuple[sa.ColumnElement[bool], int]] = [(sa.not_(clause), n) for n, clause in enumerate(who)]
+    if decided is not None:
+        cases.insert(0, (decided, DECIDED))
+    miss = sa.case(*cases, else_=MATCHED) if cases else sa.literal(MATCHED)
     if connection.dialect.name == "postgresql":
         connection.execute(_ALONE)
     statement = sa.select(customer.c.id, miss).where(customer.c.merged_into.is_(None), customer.c.id > after)

@@ -94,6 +94,19 @@ def decided_under(connection: Connection, rule: str, once: str, customers: Seque
     return found
 
 
+def was_decided(rule: str, once: str) -> sa.ColumnElement[bool]:
+    """Whether the customer of the statement around it was decided before under one key."""
+    decision = tables.decision
+    found = sa.select(sa.literal(1, sa.Integer())).where(
+        decision.c.rule == rule,
+        decision.c.once == once,
+        decision.c.customer_id == tables.customer.c.id,
+        decision.c.step == "",
+    )
+    # LIMIT keeps PostgreSQL from hashing all decisions of the rule for each key range.
+    return sa.exists(found.correlate(tables.customer).limit(1))
+
+
 def insert(
     connection: Connection,
     verdicts: Sequence[Verdict],

@@ -14,21 +14,23 @@ from datetime import date, datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from outbound.domain.customer import Customer
 from outbound.domain.limits import Counted
 from outbound.domain.rule import Rule
 from outbound.services.planning import limits
 from outbound.services.planning.alike import Memory
 from outbound.services.planning.buckets import Bucket
 from outbound.services.planning.enqueue import enqueue
-from outbound.services.planning.occurrence import Occurrence, Prospect
+from outbound.services.planning.occurrence import Occurrence, Prospect, is_shared, once_key
 from outbound.services.planning.report import Counts
 from outbound.services.releases import Active
-from outbound.storage import audience, runs
+from outbound.storage import audience, decisions, runs
 from outbound.storage.conditions import clause_sql
 from outbound.storage.database import Database
 
 RANGE = 10_000
 """Customers looked at in one transaction: the most that a kill can undo, and what bounds memory."""
+_NO_MISS = frozenset({audience.MATCHED, audience.DECIDED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +64,15 @@ def plan_firing(database: Database, active: Active, firing: Firing, *, now: date
     total, rule = Counts(), firing.rule
     ahead = _survey(database, active, firing, now=now) if limits.uncounted(database, rule, firing.slot) else None
     for number, target in enumerate(firing.targets):
-        last, memory = number == len(firing.targets) - 1, Memory()
+        last, memory, again = number == len(firing.targets) - 1, Memory(), False
         while True:
             with _uncollected():
-                planned = _plan_range(database, active, firing, target, last=last, now=now, ahead=ahead, memory=memory)
+                planned = _plan_range(
+                    database, active, firing, target, last=last, now=now, ahead=ahead, memory=memory, again=again
+                )
             if planned is None:
                 break
+            again = planned.counts.already > 0
             total.add(planned.counts)
             if planned.stopped:
                 rest = _survey(database, active, firing, now=now)
@@ -125,8 +130,13 @@ def _plan_range(
     now: datetime,
     ahead: Counted | None,
     memory: Memory,
+    again: bool,
 ) -> _Planned | None:
-    """One key range in one transaction. None when the target has none left."""
+    """One key range in one transaction. None when the target has none left.
+
+    ``again``: many were decided before, as the range before this one showed. Then that is asked before ``who``,
+    which they need not be asked about.
+    """
     rule, zone = firing.rule, firing.bucket.key
     progress_key = f"{zone} {target.label}".rstrip()
     with database.write() as connection:
@@ -135,7 +145,7 @@ def _plan_range(
             return None
         begun = runs.find_run(connection, rule=rule.id, slot=firing.slot)
         number, after = runs.progress(connection, begun, progress_key) if begun else (0, "")
-        looked_at = _look(connection, firing, target, after=after, now=now)
+        looked_at = _look(connection, firing, target, after=after, now=now, again=again)
         counts, stopped = Counts(), False
         if looked_at:
             run_id = begun or runs.open_run(
@@ -150,7 +160,8 @@ def _plan_range(
             limited = limits.begin(connection, active, rule, run_id, ahead)
             matched = _matched(looked_at, target)
             counts = enqueue(connection, active, rule, matched, run_id=run_id, now=now, limited=limited, memory=memory)
-            misses = [one for one in looked_at if one[1] != audience.MATCHED]
+            misses = [one for one in looked_at if one[1] not in _NO_MISS]
+            counts.already += sum(one[1] == audience.DECIDED for one in looked_at) if again else 0
             misses += [(customer, runs.NOT_COVERED) for customer in counts.outside]
             stopped = limits.watch(connection, active, rule, run_id)
             counts.limited = limits.waits(connection, run_id) if limited or stopped else {}
@@ -170,16 +181,21 @@ def _plan_range(
 
 
 def _look(
-    connection: Connection, firing: Firing, target: Target, *, after: str, now: datetime
+    connection: Connection, firing: Firing, target: Target, *, after: str, now: datetime, again: bool = False
 ) -> list[tuple[str, int]]:
     """The next key range of a target: who is in it, and who of them matches."""
+    rule = firing.rule
+    decided = None
+    if again and is_shared(rule.once):
+        decided = decisions.was_decided(rule.id, once_key(rule.once, target.occurrence, Customer(id="")))
     return audience.key_range(
         connection,
         members=firing.bucket.members,
         match=target.match,
-        who=_who(firing.rule, firing, now, connection.dialect.name),
+        who=_who(rule, firing, now, connection.dialect.name),
         after=after,
         size=RANGE,
+        decided=decided,
     )
 
 

@@ -15,7 +15,7 @@ from planning_kit import (
     utc,
 )
 
-from outbound.services.planning import next_due
+from outbound.services.planning import firing, next_due
 from outbound.storage import runs, tables
 from outbound.storage.database import Database
 
@@ -259,3 +259,35 @@ def test_the_next_due_moment_is_the_slot_then_nothing_before_it(database: Databa
     assert next_due(database, active, now=utc("2026-01-04 09:00")) == utc("2026-01-11 09:00")
     plan(database, active, utc("2026-01-04 08:40"))
     assert next_due(database, active, now=utc("2026-01-04 08:50")) == utc("2026-01-04 09:00")
+
+
+def test_going_over_everybody_again_finds_the_decided_by_key_and_changes_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the second key range on the decided are not asked about ``who``: they are counted, and no misses."""
+    monkeypatch.setattr(firing, "RANGE", 5)
+    rule = NEWSLETTER.replace("send:", "who:\n  - customer.plan == 'pro'\nsend:")
+    active = publish(database, rule_files(rule), utc("2026-10-01 00:00"))
+    for number in range(23):
+        add_customer(database, f"c{number:02}", attributes={"plan": "free" if number % 4 == 1 else "pro"})
+    first = plan(database, active, utc("2026-11-01 08:50")).counts
+    kept = [sorted(map(tuple, rows(database, table))) for table in (tables.decision, tables.message)]
+    with database.write() as connection:
+        missed = runs.misses(connection, rows(database, tables.run)[0].id)
+        for table in (tables.firing, tables.manifest, tables.installation):
+            connection.execute(table.delete())
+        connection.execute(tables.customer.update().values(attributes={"plan": "free"}))
+    again = plan(database, active, utc("2026-11-01 08:50")).counts
+    assert first.candidates == 17
+    assert kept == [sorted(map(tuple, rows(database, table))) for table in (tables.decision, tables.message)]
+    assert (again.candidates, again.already) == (0, 0)  # nobody matches in the first range: who is asked as before
+    with database.write() as connection:
+        for table in (tables.firing, tables.manifest, tables.installation):
+            connection.execute(table.delete())
+        connection.execute(tables.customer.update().values(attributes={"plan": "pro"}))
+        connection.execute(tables.customer.update().where(tables.customer.c.id.in_(missed)).values(attributes={}))
+    again = plan(database, active, utc("2026-11-01 08:50")).counts
+    assert (again.candidates, again.already) == (0, 17)
+    assert kept == [sorted(map(tuple, rows(database, table))) for table in (tables.decision, tables.message)]
+    with database.read() as connection:
+        assert runs.misses(connection, rows(database, tables.run)[0].id) == missed
