@@ -18,6 +18,8 @@ from outbound.engine.rulefiles.world import World
 
 _BODIES = {ChannelName.EMAIL: ("mjml", "html")}
 """The endings of a channel's body, ``txt`` for all others."""
+_WRITTEN = (ChannelName.EMAIL, ChannelName.SMS)
+"""Channels whose bodies templates can have; the language knows the others already."""
 
 
 def read_send(
@@ -119,7 +121,10 @@ def _bodies(name: str, span: Span, channels: tuple[ChannelName, ...], findings: 
         if not _body(world.templates[name], wanted):
             endings = " or ".join(f"{wanted}.{ending}" for ending in _BODIES.get(wanted, ("txt",)))
             message = f"template '{name}' has no body for {wanted}"
-            findings.error(Code.NO_BODY, span, message, f"add templates/{name}/{endings}, or leave the channel out")
+            hint = f"add templates/{name}/{endings}, or leave the channel out"
+            if wanted not in _WRITTEN:
+                hint = "leave the channel out: this version writes email and sms"
+            findings.error(Code.NO_BODY, span, message, hint)
 
 
 def _body(files: AbstractSet[str], wanted: ChannelName) -> bool:
