@@ -75,13 +75,12 @@ def judge_alike(  # noqa: PLR0917 - what a batch is made of
     keys, outside = _keys(clerk, occurrence, profiles)
     # Without a zone in the store the ladder asks the phone number, and past contacts are everybody's own.
     alone = {identity for identity in keys if identity in busy or not profiles[identity].zone_source}
-    _learn(connection, clerk, occurrence, {keys[i]: i for i in reversed(keys) if i not in alone}, memory)
+    known, strange = _known({i: key for i, key in keys.items() if i not in alone} if alone else keys, memory)
+    if strange:
+        _learn(connection, clerk, occurrence, strange, memory)
+        known |= _known(strange, memory)[0]
     found: dict[str, Judged] = {}
-    answers = memory.answers
-    for identity, key in keys.items():
-        answer = None if identity in alone else answers.get(key)
-        if answer is None:
-            continue
+    for identity, answer in known.items():
         if isinstance(answer.decision, Skip):
             found[identity] = Judged(once, identity, occurrence, answer, None)
             continue
@@ -128,11 +127,28 @@ def _keys(
     return keys, outside
 
 
+def _known(keys: Mapping[str, Hashable], memory: Memory) -> tuple[dict[str, Answer], dict[str, Hashable]]:
+    """Who has an answer by likeness, and who has none yet. A key is hashed once: that of 20 values takes a while."""
+    known: dict[str, Answer] = {}
+    strange: dict[str, Hashable] = {}
+    answer_to = memory.answers.get
+    for identity, key in keys.items():
+        answer = answer_to(key)
+        if answer is None:
+            strange[identity] = key
+        else:
+            known[identity] = answer
+    return known, strange
+
+
 def _learn(
-    connection: Connection, clerk: Clerk, occurrence: Occurrence, first: Mapping[Hashable, str], memory: Memory
+    connection: Connection, clerk: Clerk, occurrence: Occurrence, strange: Mapping[str, Hashable], memory: Memory
 ) -> None:
-    """Ask the ladder about one person of each kind not met before."""
-    new = {identity: key for key, identity in first.items() if key not in memory.answers}
+    """Ask the ladder about one person of each kind, the first."""
+    first: dict[Hashable, str] = {}
+    for identity, key in strange.items():
+        first.setdefault(key, identity)
+    new = {identity: key for key, identity in first.items()}
     for identity, person in load_people(connection, list(new)).items():
         memory.keep(new[identity], clerk.answer(occurrence, person, clerk.assignment_of(occurrence, person)))
 
