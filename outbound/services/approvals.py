@@ -68,6 +68,19 @@ def request(database: Database, run_id: str, *, now: datetime) -> Request:
         return Request(run=run, held=held, in_time=in_time, over=over)
 
 
+def waiting_run(database: Database, rule: str) -> str | None:
+    """The id of the one run of a rule that waits for a person, or whose approval was interrupted; None for none.
+
+    Raises OutboundError ``approve.several``, which names them.
+    """
+    with database.read() as connection:
+        found = [r for r in (*run_limits.waiting(connection), *run_limits.interrupted(connection)) if r.rule == rule]
+    if len(found) > 1:
+        names = ", ".join(sorted(run.name for run in found))
+        raise OutboundError("approve.several", f"{len(found)} runs of {rule} wait", f"name one: {names}")
+    return found[0].id if found else None
+
+
 def check(asked: Request, *, reject: bool) -> None:
     """Raise OutboundError where there is nothing to decide.
 

@@ -3,6 +3,7 @@
 candidates = skipped at planning + messages; messages = sum over states.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,7 +23,8 @@ class Equation:
 
     ``candidates`` and ``skipped`` are the planner's counters; ``decided_skips`` counts the decisions that say
     skip, ``messages`` the rows of the outbox, ``states`` the same by state. ``reasons`` is by (state, reason),
-    ``planning_reasons`` by reason, ``channels`` counts sent messages by the channel that took them.
+    ``planning_reasons`` by reason, ``channels`` counts sent messages by the channel that took them. ``details`` and
+    ``planning_details`` are the same as the reasons, with the detail (last) where it is a name out of few.
     """
 
     run_id: str | None
@@ -34,6 +36,8 @@ class Equation:
     reasons: Mapping[tuple[str, str], int] = field(default_factory=dict)
     planning_reasons: Mapping[str, int] = field(default_factory=dict)
     channels: Mapping[str, int] = field(default_factory=dict)
+    details: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    planning_details: Mapping[tuple[str, str], int] = field(default_factory=dict)
     unfinished: int = 0
     """Messages in motion or due: neither ended nor waiting for a later moment. Known where ``now`` was given."""
 
@@ -107,16 +111,24 @@ def equation(connection: Connection, run_id: str | None, *, now: datetime | None
     A run that does not exist has no candidates and no messages: 0 = 0.
     """
     candidates, skipped = outbox_counts.planned(connection, run_id)
-    planning_reasons = outbox_counts.planning_skips(connection, run_id)
+    planning_details = outbox_counts.planning_skips(connection, run_id)
+    details = outbox_counts.by_detail(connection, run_id)
+    reasons, planning_reasons = Counter[tuple[str, str]](), Counter[str]()
+    for (state, reason, _), number in details.items():
+        reasons[state, reason] += number
+    for (reason, _), number in planning_details.items():
+        planning_reasons[reason] += number
     return Equation(
         run_id=run_id,
         candidates=candidates,
         skipped=skipped,
         messages=outbox_counts.messages(connection, run_id),
         states=outbox_counts.by_state(connection, run_id),
-        decided_skips=sum(planning_reasons.values()),
-        reasons=outbox_counts.by_reason(connection, run_id),
+        decided_skips=planning_reasons.total(),
+        reasons=reasons,
         planning_reasons=planning_reasons,
+        details=details,
+        planning_details=planning_details,
         channels=outbox_counts.sent_by_channel(connection, run_id),
         unfinished=outbox_counts.unfinished(connection, run_id, now=now) if now else 0,
     )

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from outbound.domain.message import MessageState
+from outbound.domain.reasons import ReasonCode as R
 from outbound.storage.outbox import state_is
 from outbound.storage.tables import decision, leg, message, run
 
@@ -32,22 +33,34 @@ def by_state(connection: Connection, run_id: str | None) -> dict[str, int]:
     return {row[0]: int(row[1]) for row in connection.execute(_of(query, message.c.run_id, run_id))}
 
 
-def by_reason(connection: Connection, run_id: str | None) -> dict[tuple[str, str], int]:
-    """Messages that have a reason, by (state, reason)."""
+def by_detail(connection: Connection, run_id: str | None) -> dict[tuple[str, str, str], int]:
+    """Messages that have a reason, by (state, reason, detail): "" where the detail tells little (``_TELLING``)."""
+    detail = _telling(message).label("told")
     query = (
-        sa.select(message.c.state, message.c.reason, sa.func.count())
+        sa.select(message.c.state, message.c.reason, detail, sa.func.count())
         .where(message.c.reason != "")
-        .group_by(message.c.state, message.c.reason)
+        .group_by(message.c.state, message.c.reason, sa.text("told"))
     )
-    return {(row[0], row[1]): int(row[2]) for row in connection.execute(_of(query, message.c.run_id, run_id))}
+    return {(row[0], row[1], row[2]): int(row[3]) for row in connection.execute(_of(query, message.c.run_id, run_id))}
 
 
-def planning_skips(connection: Connection, run_id: str | None) -> dict[str, int]:
-    """Candidates that planning skipped, by reason, from their decisions."""
+def planning_skips(connection: Connection, run_id: str | None) -> dict[tuple[str, str], int]:
+    """Candidates that planning skipped, by (reason, detail) as in ``by_detail``, from their decisions."""
+    detail = _telling(decision).label("told")
     query = (
-        sa.select(decision.c.reason, sa.func.count()).where(decision.c.verdict == "skip").group_by(decision.c.reason)
+        sa.select(decision.c.reason, detail, sa.func.count())
+        .where(decision.c.verdict == "skip")
+        .group_by(decision.c.reason, sa.text("told"))
     )
-    return {row[0]: int(row[1]) for row in connection.execute(_of(query, decision.c.run_id, run_id))}
+    return {(row[0], row[1]): int(row[2]) for row in connection.execute(_of(query, decision.c.run_id, run_id))}
+
+
+_TELLING = tuple(code.value for code in (R.PAUSED, R.HELD_OUT, R.CONFLICT, R.CAP, R.LIMITS, R.LOOP))
+"""Reasons whose detail is a name out of few; others name a topic the run has anyway, or quote a provider."""
+
+
+def _telling(table: sa.Table) -> sa.ColumnElement[str]:
+    return sa.case((table.c.reason.in_(_TELLING), table.c.detail), else_="")
 
 
 def sent_by_channel(connection: Connection, run_id: str | None) -> dict[str, int]:

@@ -1,12 +1,18 @@
 """``outbound approve``: let a run go that exceeds a limit of its rule, or turn it down."""
 
 import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from outbound.services.approvals import Approval, Request
+
+_ALL_ZONES = timedelta(hours=27)
+"""From the first zone of a run, planned half an hour ahead, to the last: no local time is further apart."""
 
 
 def register(app: typer.Typer) -> None:
@@ -14,7 +20,12 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def approve(
-        run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id or its beginning, or RULE/SLOT.")],
+        run: Annotated[
+            str,
+            typer.Argument(
+                metavar="RUN", help="A run's id or its beginning, RULE/SLOT, or RULE where one run of it waits."
+            ),
+        ],
         count: Annotated[
             int | None,
             typer.Option(metavar="N", min=0, help="The number of messages you agree to; asked for on a terminal."),
@@ -38,11 +49,11 @@ def register(app: typer.Typer) -> None:
             wrong_usage("--yes goes with --reject; to approve without being asked give --count N")
         with open_context() as context:
             now = context.now()
-            run_id = one_run(context.database, run)
+            run_id = approvals.waiting_run(context.database, run) or one_run(context.database, run)
             asked = approvals.request(context.database, run_id, now=now)
             approvals.check(asked, reject=reject)
             if not as_json:
-                _print(asked)
+                _print(asked, now)
             if dry_run:
                 if as_json:
                     print_json({"request": asked, "approval": None})
@@ -84,7 +95,7 @@ def _agree(what: str, *, quiet: bool) -> None:
         raise typer.Exit(EXIT_ERROR)
 
 
-def _print(asked: "Request") -> None:
+def _print(asked: "Request", now: "datetime") -> None:
     from outbound.domain.money import money_text
     from outbound.interfaces.cli.output import alarm
 
@@ -98,7 +109,11 @@ def _print(asked: "Request") -> None:
         typer.echo(f"    {channel:8}{messages:>10,}   {money_text(cost, run.currency)}")
     typer.echo(f"  cost      {money_text(whole.cost, run.currency)}")
     late = f", {asked.held - asked.in_time:,} of them expired" if asked.in_time < asked.held else ""
-    typer.echo(f"  planned   {run.messages:,}; waiting for you {asked.held:,}{late}")
+    coming = whole.messages - run.messages if run.waits else 0
+    ahead = now - run.started_at < _ALL_ZONES
+    why = "still to come (zones not planned yet)" if ahead else "counted, but not planned after all"
+    rest = f"; {coming:,} {why}" if coming > 0 else ""
+    typer.echo(f"  planned   {run.messages:,}; waiting for you {asked.held:,}{late}{rest}")
 
 
 def _print_done(done: "Approval") -> None:

@@ -68,7 +68,8 @@ def _print(one: "Previewed") -> None:
     from outbound.domain.rendered import RenderedEmail, RenderedSms
     from outbound.interfaces.cli.output import counted
 
-    typer.secho(f"{one.template} by {one.channel} ({one.message_class})", bold=True)
+    template = "" if one.template == one.rule else f", template {one.template}"
+    typer.secho(f"{one.rule} by {one.channel} ({one.message_class}{template})", bold=True)
     match one.content:
         case RenderedEmail() as mail:
             typer.echo(f"From:    {mail.sender}\nSubject: {mail.subject}\n\n{mail.text}")

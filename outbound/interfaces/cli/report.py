@@ -5,13 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from outbound.services.reports import Costs, Equation, RunReport
     from outbound.storage.database import Database
 
 _PLACES = 5
 """Countries named of each channel; `--json` has all of them."""
+
+_DETAILS = 5
+"""Details named of each reason; `--json` has all of them."""
+
+_ENDED = ("expired", "failed", "cancelled", "uncertain", "closed_unknown")
 
 
 def register(app: typer.Typer) -> None:
@@ -24,17 +29,36 @@ def register(app: typer.Typer) -> None:
         ] = "",
         rule: Annotated[str, typer.Option(metavar="RULE", help="Only runs of this rule.")] = "",
         limit: Annotated[int, typer.Option(min=1, help="How many runs to list.")] = 50,
+        people: Annotated[bool, typer.Option("--people", help="One line per customer of RUN.")] = False,
+        reason: Annotated[
+            str,
+            typer.Option(metavar="CODE[.DETAIL]", help="With --people: only these. `who` lists who did not match."),
+        ] = "",
+        state: Annotated[str, typer.Option(metavar="STATE", help="With --people: only these.")] = "",
+        everybody: Annotated[
+            bool, typer.Option("--all", help="With --people: more than 50 lines on a terminal too.")
+        ] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         """Show what was sent, held and skipped, and why. Exit 1 when the sums do not balance."""
+        from outbound.interfaces.cli.arguments import wrong_usage
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.exits import EXIT_ERROR
         from outbound.interfaces.cli.output import print_json
+        from outbound.interfaces.cli.report_people import print_people
         from outbound.services.reports import costs_of, equation, run_report
         from outbound.storage import overview
 
+        if people and not run:
+            wrong_usage("--people needs a RUN")
+        if not people and (reason or state or everybody):
+            wrong_usage("--reason, --state and --all go with --people")
         with open_context() as context:
             database, now = context.database, context.now()
+            if people:
+                run_id = one_run(database, run)
+                print_people(database, run_id, reason=reason, state=state, everybody=everybody, as_json=as_json)
+                return
             if run:
                 run_id = one_run(database, run)
                 with database.read() as connection:
@@ -97,23 +121,39 @@ def _print_runs(reports: "Sequence[RunReport]") -> None:
 def _print_equation(total: "Equation") -> None:
     from collections import Counter
 
-    def line(label: str, counts: "list[tuple[str, int]]") -> None:
+    def line(label: str, counts: "Counter[tuple[str, str]]") -> None:
         if counts:
-            typer.echo(
-                f"{label:10}{sum(n for _, n in counts):>8,}   {', '.join(f'{name} {n:,}' for name, n in counts)}"
-            )
+            typer.echo(f"{label:10}{counts.total():>8,}   {', '.join(_named(counts))}")
 
-    held = [(reason, n) for (state, reason), n in total.reasons.items() if state == "scheduled" and reason]
-    skipped = Counter(total.planning_reasons)
-    skipped.update({reason: n for (state, reason), n in total.reasons.items() if state == "skipped"})
-    ended = ("expired", "failed", "cancelled", "uncertain", "closed_unknown")
+    held, skipped = Counter[tuple[str, str]](), Counter(total.planning_details)
+    ended = {state: Counter[tuple[str, str]]() for state in _ENDED}
+    for (state, reason, detail), n in total.details.items():
+        if state == "scheduled":
+            held[reason, detail] += n
+        elif state == "skipped":
+            skipped[reason, detail] += n
+        elif state in ended:
+            ended[state][reason, detail] += n
     typer.echo(f"{'planned':10}{total.candidates:>8,}   people to whom a rule applied")
-    line("sent", sorted(total.channels.items()))
-    line("held", sorted(held))
-    line("skipped", sorted(skipped.items()))
-    for state in ended:
-        reasons = [(reason or state, n) for (found, reason), n in sorted(total.reasons.items()) if found == state]
-        line(state, reasons)
+    line("sent", Counter({(channel, ""): n for channel, n in total.channels.items()}))
+    line("held", held)
+    line("skipped", skipped)
+    for state, counts in ended.items():
+        line(state, counts)
+
+
+def _named(counts: "Mapping[tuple[str, str], int]") -> "Iterator[str]":
+    """``cap 337 (cap.marketing.day 300, cap.marketing.168h 37)``: each reason, and its details where there are some."""
+    from itertools import groupby
+
+    for reason, group in groupby(sorted(counts.items()), key=lambda one: one[0][0]):
+        details = sorted(((detail, n) for (_, detail), n in group), key=lambda one: -one[1])
+        told = [f"{reason}.{detail} {n:,}" if detail else f"{reason} {n:,}" for detail, n in details]
+        if len(told) == 1:
+            yield told[0]
+            continue
+        more = f", {len(told) - _DETAILS} more" if len(told) > _DETAILS else ""
+        yield f"{reason} {sum(n for _, n in details):,} ({', '.join(told[:_DETAILS])}{more})"
 
 
 def money(amounts: "Mapping[str, int]") -> str:
@@ -151,7 +191,7 @@ def _print_limits(report: "RunReport") -> None:
         cost = money_text(run.approved.cost, run.currency)
         typer.echo(f"{'approved':13}{said}: {run.approved.messages:,} messages, {cost}")
     if run.waits:
-        typer.echo(alarm(f"! {run.name} is over a limit and waits: {run.text} -> outbound approve {run.id}"))
+        typer.echo(alarm(f"! {run.name} is over a limit and waits: {run.text} -> outbound approve {run.name}"))
     elif run.limited:
         typer.echo(f"{'rejected':13}{said}: {run.text}")
     elif run.text:
@@ -173,6 +213,10 @@ def _equation(sums: "Equation") -> dict[str, object]:
         "states": dict(sums.states),
         "skipped_by": dict(sums.planning_reasons),
         "reasons": {f"{state}: {reason}" if reason else state: n for (state, reason), n in sums.reasons.items()},
+        "details": {f"{state}: {reason}.{detail}": n for (state, reason, detail), n in sums.details.items() if detail},
+        "skipped_by_detail": {
+            f"{reason}.{detail}": n for (reason, detail), n in sums.planning_details.items() if detail
+        },
         "sent_by_channel": dict(sums.channels),
         "unfinished": sums.unfinished,
         "holds": sums.holds,

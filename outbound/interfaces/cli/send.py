@@ -69,7 +69,7 @@ def register(app: typer.Typer) -> None:
         if as_json:
             print_json({"send": report, "run": run})
         else:
-            _print(report)
+            _print(report, f"{rule}/{key}")
             if run is not None:
                 states = ", ".join(f"{state} {count:,}" for state, count in sorted(run.equation.states.items()))
                 typer.echo(f"run {report.run_id}: {states}")
@@ -108,7 +108,7 @@ def _wait(context: "Context", run_id: str, timeout: float) -> "RunReport":
         time.sleep(0.2)
 
 
-def _print(report: "SendReport") -> None:
+def _print(report: "SendReport", name: str) -> None:
     from outbound.domain.money import money_text
     from outbound.interfaces.cli.output import counted
 
@@ -137,10 +137,12 @@ def _print(report: "SendReport") -> None:
     if counts.messages:
         typer.echo(f"  about {money_text(counts.cost, report.currency)}")
     if report.limited:
-        _print_limit(report)
+        _print_limit(report, name)
 
 
-def _print_limit(report: "SendReport") -> None:
+def _print_limit(report: "SendReport", name: str) -> None:
+    import shlex
+
     from outbound.domain.limits import REJECTED
     from outbound.interfaces.cli.output import alarm
 
@@ -150,4 +152,4 @@ def _print_limit(report: "SendReport") -> None:
         typer.echo(alarm(f"  ! over the limit: {report.exceeded}: somebody would have to approve it"))
     else:
         typer.echo(alarm(f"  ! over the limit, nothing is sent: {report.exceeded}"))
-        typer.echo(f"  -> outbound approve {report.run_id}")
+        typer.echo(f"  -> outbound approve {shlex.quote(name)}")

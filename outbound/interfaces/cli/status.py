@@ -71,9 +71,9 @@ def _print_money(found: "Status") -> None:
         total = money_text(sum(found.spent.values()), found.currency)
         typer.echo(f"spent {total} ({', '.join(channels)})")
     for run in found.limited:
-        typer.echo(alarm(f"! {run.name} is over a limit and waits: {run.text} -> outbound approve {run.id}"))
+        typer.echo(alarm(f"! {run.name} is over a limit and waits: {run.text} -> outbound approve {run.name}"))
     for run in found.interrupted:
-        typer.echo(f"! {run.name} is approved, and messages still wait -> outbound approve {run.id}")
+        typer.echo(f"! {run.name} is approved, and messages still wait -> outbound approve {run.name}")
 
 
 def _list(counts: "Mapping[str, int]") -> str:

@@ -77,7 +77,7 @@ class DecisionRow(SQLModel, table=True):
     once: str = Field(primary_key=True)
     customer_id: str = Field(primary_key=True)
     step: str = Field(primary_key=True)
-    run_id: str = Field(index=True)
+    run_id: str
     release: str
     rule_version: str
     verdict: str
@@ -88,7 +88,10 @@ class DecisionRow(SQLModel, table=True):
     variant: str = ""
     at: datetime
 
-    __table_args__ = (sa.Index("ix_decision_customer_at", "customer_id", "at"),)
+    __table_args__ = (
+        sa.Index("ix_decision_customer_at", "customer_id", "at"),
+        sa.Index("ix_decision_run_customer", "run_id", "customer_id"),  # the pages of `report --people`
+    )
 
 
 class ManifestRow(SQLModel, table=True):

@@ -25,6 +25,8 @@ def upgrade() -> None:
     )
     for name in ("experiment", "variant"):
         _add("decision", sa.Column(name, _TEXT, nullable=False, server_default=""))
+    op.drop_index("ix_decision_run_id", "decision")
+    op.create_index("ix_decision_run_customer", "decision", ["run_id", "customer_id"], unique=False)
     for name in ("cost", "approved_cost"):
         _add("run", sa.Column(name, sa.BigInteger(), nullable=False, server_default="0"))
     _add("run", sa.Column("approved_messages", sa.Integer(), nullable=False, server_default="0"))
