@@ -76,10 +76,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """An experiment and its groups, the held out last. The policy's holdout has the one group."""
+    """An experiment and its groups, the held out last. The policy's holdout has the one group.
+
+    ``ahead`` counts the people exposed later than the clock it was asked at: none of them can have reached the goal.
+    """
 
     summary: Summary
     groups: tuple[Group, ...]
+    ahead: int = 0
 
 
 def overview(database: Database) -> list[Summary]:
@@ -117,7 +121,8 @@ def report(database: Database, experiment_id: str, *, now: datetime) -> Report:
     policy = active.ruleset.policy if active else None
     with database.read() as connection:
         groups = _groups(connection, summary, clauses, policy, now)
-    return Report(summary=summary, groups=groups)
+        ahead = results.exposed_after(connection, rule=summary.rule, experiment=summary.id, now=now)
+    return Report(summary=summary, groups=groups, ahead=ahead)
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:

@@ -202,6 +202,12 @@ def running(database: Database) -> Active:
     return found
 
 
+def any_published(database: Database) -> bool:
+    """Whether a release ever ran here, readable to this version or not."""
+    with database.read() as connection:
+        return store.newest(connection) is not None
+
+
 def by_id(database: Database, release_id: str) -> Active:
     """Any release, also one that no longer runs. Raises OutboundError ``release.unknown`` or ``release.unreadable``."""
     key = (str(database.url), release_id, 0)

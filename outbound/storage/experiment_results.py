@@ -55,6 +55,14 @@ def exposures(connection: Connection, *, rule: str, experiment: str) -> Iterator
         yield page
 
 
+def exposed_after(connection: Connection, *, rule: str, experiment: str, now: datetime) -> int:
+    """How many people were assigned for the first time later than ``now``, as on a made-up clock."""
+    d = decision
+    first = sa.select(d.c.customer_id).where(_assigned(rule, experiment)).group_by(d.c.customer_id)
+    late = first.having(sa.func.min(d.c.at, type_=d.c.at.type) > now).subquery()
+    return connection.execute(sa.select(sa.func.count()).select_from(late)).scalar_one()
+
+
 def tallies(connection: Connection, *, rule: str, experiment: str) -> list[Tally]:
     """The decisions without a message by reason, and the messages by state and reason, of each group."""
     d, m = decision, message

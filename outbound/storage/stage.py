@@ -40,12 +40,15 @@ _STAGED: Final = {"stage_customer": CUSTOMER, "stage_consent": CONSENT, "stage_e
 _WORKING: Final = {
     "stage_consent": ("address",),
     "stage_change": ("customer_id", "attribute", "old_json", "new_json"),
+    "stage_outside": ("segment", "customer_id", "waiting"),
+    "stage_entry": ("segment", "customer_id"),
 }
 """Columns and tables that the merge fills itself."""
 
 _TYPES: Final = {
     "line": ("INTEGER", "BIGINT"),
     "confirmed": ("INTEGER", "INTEGER"),
+    "waiting": ("INTEGER", "BIGINT"),
     "at": ("TEXT", "TIMESTAMPTZ"),
     "attributes": ("TEXT", "JSONB"),
     "evidence": ("TEXT", "JSONB"),

@@ -42,6 +42,7 @@ def register(app: typer.Typer) -> None:
                 published = answer if isinstance(answer, releases.Published) else None
                 refused = published is None
                 found = answer.warnings if isinstance(answer, releases.Published) else answer
+            ran = not refused or releases.any_published(context.database)
         problems = named_by_folder(found, roots)
         if as_json:
             print_json({"refused": refused, "release": published, "problems": problems, "dry_run": dry_run})
@@ -49,7 +50,8 @@ def register(app: typer.Typer) -> None:
             for problem in problems:
                 typer.echo(problem.render())
             if refused:
-                typer.echo(f"Refused: {summary(problems)}. The release that ran before goes on.", err=True)
+                what = "The release that ran before goes on" if ran else "Nothing runs yet: no release was published"
+                typer.echo(f"Refused: {summary(problems)}. {what}.", err=True)
             elif published is None:
                 typer.echo("Would be published.")
             elif published.changed:

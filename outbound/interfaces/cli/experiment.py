@@ -103,6 +103,8 @@ def _print(report: "Report") -> None:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in group.not_sent.items() if reason != _ON_PURPOSE)
         if reasons:
             typer.echo(f"not sent, {group.name}: {reasons}")
+    if report.ahead:
+        typer.echo(f"{report.ahead:,} exposures lie after this command's clock: give a later one with --at.")
     if with_goal:
         still = sum(group.open or 0 for group in report.groups)
         typer.echo(f"{still:,} people can still reach the goal." if still else "Nobody else can reach the goal.")

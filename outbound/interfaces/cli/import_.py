@@ -133,6 +133,14 @@ def _print(found: "ImportReport", report: Path | None) -> None:
         print("  nothing changed: the record already said all of this")
     if found.kind == "events" and found.new and found.applied:
         print("  the rules will see them" if found.fired else "  history only: no rule sees them (--fire would)")
+    if found.silent_entries:
+        print(f"  {found.silent_entries:,} came into a segment by that: rules on entering it do not fire for them")
+    if found.watching:
+        would = "would look" if found.dry_run else "look"
+        print(
+            f"  rules that watch segments ({', '.join(found.watching)}) {would} at the new customers at the next tick:"
+        )
+        print("  whoever is inside then has entered")
     for reason, count in list(found.reasons.items())[:_SHOWN]:
         print(f"  {count:>7,} x {reason}")
     for remark in found.samples[:_SHOWN]:

@@ -15,6 +15,7 @@ from outbound.engine.timing.zones import zone_source
 from outbound.services.imports.closing import closed, report_row
 from outbound.services.imports.consent_rows import ConsentReader
 from outbound.services.imports.drafts import DraftMaker
+from outbound.services.imports.history import watching
 from outbound.services.imports.mapping import PREFERENCES, RESERVED, CustomerMapping
 from outbound.services.imports.mapping_check import narrow
 from outbound.services.imports.report import ImportReport, Remarks
@@ -81,7 +82,8 @@ def import_customers(
             )
             if options.strict and remarks.refused:
                 return closed(replace(report, applied=False), remarks)
-            return _merge(stage, report, mapping, remarks, consents, file=file, now=now)
+            report = _merge(stage, report, mapping, remarks, consents, file=file, now=now)
+            return replace(report, watching=watching(database)) if report.new else report
 
 
 def _merge(

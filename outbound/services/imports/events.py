@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -14,6 +15,7 @@ from outbound.domain.rule import Field, Schema
 from outbound.services.imports.closing import closed, report_row
 from outbound.services.imports.customers import DEFAULTS, Options
 from outbound.services.imports.drafts import MAX_KEY, edit
+from outbound.services.imports.history import Silence, silently
 from outbound.services.imports.mapping import EventMapping, Source
 from outbound.services.imports.odd_text import looks_odd
 from outbound.services.imports.report import ImportReport, Remarks
@@ -39,8 +41,9 @@ def import_events(
 ) -> ImportReport:
     """Import ``file`` as ``mapping`` says; an event that is there already stays as it is.
 
-    Without ``fire`` no rule ever sees them. Check the mapping with ``check_mapping`` first. Raises OutboundError
-    ``import.*`` when the file cannot be read as the mapping says.
+    Without ``fire`` no rule ever sees them, and whom they bring into a segment is in it without an entry. Check
+    the mapping with ``check_mapping`` first. Raises OutboundError ``import.*`` when the file cannot be read as the
+    mapping says, and ``release.unreadable`` where rules watch segments that nobody can read.
     """
     with (
         Remarks(options.report) as remarks,
@@ -64,10 +67,11 @@ def import_events(
         )
         if options.strict and remarks.refused:
             return closed(replace(report, applied=False), remarks)
-        return _merge(stage, report, mapping, remarks, shift=reader.shift(), file=file, now=now)
+        return _merge(database, stage, report, mapping, remarks, shift=reader.shift(), file=file, now=now)
 
 
 def _merge(
+    database: Database,
     stage: Stage,
     report: ImportReport,
     mapping: EventMapping,
@@ -84,15 +88,19 @@ def _merge(
             duplicates += 1
         for line, identity in merge_events.unknown_customers(connection):
             remarks.warn(line, mapping.customer, identity, "no such customer yet: the event waits for them")
-        new, known = merge_events.merge(
-            connection,
-            name=mapping.event,
-            shift=shift,
-            now=now,
-            fire=report.fired,
-            source=f"import {mapping.source or file.name}",
-        )
-        report = closed(replace(report, new=new, unchanged=known, duplicates=duplicates), remarks)
+        quiet = nullcontext(Silence()) if report.fired else silently(connection, database, mapping.event, now=now)
+        with quiet as silence:
+            new, known = merge_events.merge(
+                connection,
+                name=mapping.event,
+                shift=shift,
+                now=now,
+                fire=report.fired,
+                source=f"import {mapping.source or file.name}",
+            )
+        entries = silence.entries
+        report = replace(report, new=new, unchanged=known, duplicates=duplicates, silent_entries=entries)
+        report = closed(report, remarks)
         import_batches.record(connection, report_row(report, file, now))
     return report
 

@@ -48,6 +48,8 @@ class ImportReport:
 
     ``applied`` is False after a dry run and after a strict import with refused rows. ``consents`` counts
     granted, withdrawn, unchanged, older, kept_withdrawn and undated; ``reasons`` the refusals and warnings.
+    ``silent_entries`` counts who came into a segment by history, which fires nothing; ``watching`` names the live
+    rules on segments that will look at new customers.
     """
 
     kind: str
@@ -67,6 +69,8 @@ class ImportReport:
     applied: bool = True
     dry_run: bool = False
     fired: bool = False
+    silent_entries: int = 0
+    watching: tuple[str, ...] = ()
 
     @property
     def changed_nothing(self) -> bool:

@@ -40,6 +40,19 @@ def test_a_dry_run_of_an_import_keeps_nothing(shop: Shop) -> None:
     assert shop.run("status", "--json").json["counts"]["customer"] == 2
 
 
+def test_an_import_says_that_rules_on_segments_will_look(shop: Shop) -> None:
+    """A newcomer may enter: the operator hears it before, from the dry run, and after."""
+    rules = shop.folder / "rules" / "rules.yaml"
+    entering = "rule: hello\nowner: crm@shop.example\ntopic: newsletter\nwhen: {enters: italians}\n"
+    rules.write_text(f"{rules.read_text()}\n---\n{entering}send: {{template: letter, channels: [email]}}\n")
+    shop.write("rules/segments.yaml", "segment: italians\nif:\n  - customer.country == 'IT'\n")
+    shop.run("apply")
+    row = "eva,eva@example.org,,IT,Eva,,\n"
+    assert "rules that watch segments (hello) would look at the new" in importing(shop, row, "--dry-run")[1]
+    assert "rules that watch segments (hello) look at the new" in importing(shop, row)[1]
+    assert "watch segments" not in importing(shop, row)[1]
+
+
 def test_files_that_cannot_be_imported_are_one_line(shop: Shop) -> None:
     mapping = str(shop.folder / "mapping.yaml")
     answer = shop.run("import", "customers", "/nope.csv", "--mapping", mapping, status=1)

@@ -98,3 +98,14 @@ def test_what_would_move_people_is_refused_with_the_line_and_the_way_out(shop: S
     publish(shop, RULES)
     line = next(x for x in shop.run("experiment", "list").out.splitlines() if x.startswith("winback"))
     assert line.split()[:3] == ["winback-2026-q4", "winback", "ended"]
+
+
+def test_exposures_ahead_of_the_clock_are_said(shop: Shop) -> None:
+    """After a run on a made-up clock the real one would show nobody at the goal, and not say why."""
+    publish(shop)
+    shop.run("--at", "2031-01-01T08:00Z", "send", "winback", "--key", "k1", "--customers", str(shop.customers(PEOPLE)))
+    exposed = sum(1 for who in PEOPLE if group_of(who))
+    line = f"{exposed} exposures lie after this command's clock: give a later one with --at."
+    assert line in shop.run("experiment", "show", "winback-2026-q4").out
+    assert shop.run("experiment", "show", "winback-2026-q4", "--json").json["ahead"] == exposed
+    assert "clock" not in shop.run("--at", "2031-01-02T08:00Z", "experiment", "show", "winback-2026-q4").out

@@ -44,6 +44,14 @@ def test_init_takes_folders_that_are_there_under_any_name(tmp_path: Path) -> Non
     assert not (tmp_path / "mine" / "rules").exists()
 
 
+def test_the_first_apply_that_is_refused_says_that_nothing_runs(tmp_path: Path) -> None:
+    outbound("init", str(tmp_path))
+    outbound("-w", str(tmp_path), "migrate")
+    (tmp_path / "rules" / "policy.yaml").write_text("policy: 1\n")
+    refused = outbound("-w", str(tmp_path), "apply", status=1)
+    assert refused.err.endswith("Nothing runs yet: no release was published.\n")
+
+
 def test_an_interrupted_init_is_completed_by_the_next(tmp_path: Path) -> None:
     outbound("init", str(tmp_path))
     key = (tmp_path / ".env").read_text()

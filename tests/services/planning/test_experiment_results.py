@@ -234,3 +234,12 @@ def test_a_report_is_plain_data(database: Database) -> None:
     """What --json prints."""
     go_live(database, WINBACK)
     assert asdict(report(database, ID, now=NOW))["summary"]["goal"] == ("happened(order.placed, within 14d)",)
+
+
+def test_exposures_after_the_clock_that_asks_are_counted(database: Database) -> None:
+    """A run on a made-up clock lies ahead of the real one: people exposed, none of them able to have converted."""
+    active = go_live(database, WINBACK)
+    store(database, active, [decided("p1", "plain"), held("p2")])
+    store(database, active, [decided("p3", "plain")], at=AT - timedelta(days=2))
+    assert report(database, ID, now=AT - timedelta(days=1)).ahead == 2
+    assert report(database, ID, now=AT).ahead == 0
