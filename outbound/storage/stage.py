@@ -57,6 +57,8 @@ _TYPES: Final = {
     "new_json": ("TEXT", "JSONB"),
 }
 
+_CACHE_KILOBYTES = 2_000
+
 
 class Stage:
     """One connection with empty staging tables. SQLite's temporary tables live outside the database file."""
@@ -64,6 +66,8 @@ class Stage:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.is_sqlite = connection.dialect.name == "sqlite"
+        if self.is_sqlite:  # each row is read about once: a large cache would only grow with the file
+            connection.exec_driver_sql(f"PRAGMA cache_size = -{_CACHE_KILOBYTES}")
         for name in _STAGED | _WORKING:
             columns = (*_STAGED.get(name, ()), *_WORKING.get(name, ()))
             typed = ", ".join(f'"{c}" {_TYPES.get(c, ("TEXT", "TEXT"))[0 if self.is_sqlite else 1]}' for c in columns)

@@ -26,7 +26,7 @@ def test_the_demo_day_runs_and_a_second_time_sends_nothing_more(tmp_path_factory
     for line in (
         r"planned +\d+",
         r"sent +\d+ +email \d+, sms \d+",
-        r"held +\d+ +cap \d+, quiet_hours \d+",
+        r"held +\d+ +cap\.marketing\.day \d+, quiet_hours \d+",
         r"skipped +\d+ +consent",
     ):
         assert re.search(rf"^{line}", summary, re.MULTILINE), summary
