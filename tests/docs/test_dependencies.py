@@ -34,7 +34,7 @@ def test_the_release_is_the_one_in_the_lock(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["Runtime", "Development"])
 def test_the_licence_is_one_we_may_use_and_the_one_the_package_states(kind: str) -> None:
     for row in table(PAGE, kind):
-        assert set(row[2].split(" OR ")) <= ALLOWED, row[0]
+        assert set(re.split(" OR | AND ", row[2])) <= ALLOWED, row[0]
         stated = importlib.metadata.metadata(plain(row[0])).get("License-Expression")
         assert stated in {None, row[2]}, row[0]
 
