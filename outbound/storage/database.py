@@ -1,5 +1,6 @@
 """One database, two dialects: transactions, the database's clock, and the settings durability needs."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -26,9 +27,11 @@ class Database:
     ``read()`` gives a consistent snapshot, ``write()`` a transaction that commits at the end of the block
     and rolls back on any error. On SQLite every write begins with ``BEGIN IMMEDIATE``: a plain BEGIN that
     reads and then writes fails at once with SQLITE_BUSY_SNAPSHOT whatever the busy timeout.
+
+    ``read_only``: the database itself refuses whatever would change it, also a file that only may be read.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
         parsed = make_url(url)
         if parsed.get_backend_name() == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
@@ -37,7 +40,9 @@ class Database:
             raise ConfigurationError(message, 'write url = "sqlite:///outbound.db" in outbound.toml')
         self.url = parsed
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        self.engine = _sqlite_engine(parsed) if self.is_sqlite else _postgresql_engine(parsed)
+        self.read_only = read_only
+        make = _sqlite_engine if self.is_sqlite else _postgresql_engine
+        self.engine = make(parsed, read_only=read_only)
         self._reader = (
             self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         )
@@ -78,18 +83,24 @@ def database_now(connection: Connection) -> datetime:
     return value.astimezone(UTC)
 
 
-def _sqlite_engine(url: sa.URL) -> Engine:
-    if url.database and url.database != ":memory:":
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000})
+def _sqlite_engine(url: sa.URL, *, read_only: bool) -> Engine:
+    waits = _BUSY_TIMEOUT_MS / 1000
+    if read_only:
+        path = Path(url.database or "").resolve()
+        engine = sa.create_engine(url, creator=lambda: _open_to_read(path, waits), poolclass=sa.QueuePool)
+    else:
+        if url.database and url.database != ":memory:":
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(url, connect_args={"timeout": waits})
 
     @sa_event.listens_for(engine, "connect")
     def _configure(dbapi_connection: Any, _record: object) -> None:
         dbapi_connection.isolation_level = None  # we write BEGIN ourselves
         cursor = dbapi_connection.cursor()
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")  # promise P1: an answered trigger survives power loss
-        cursor.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        if not read_only:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            cursor.execute("PRAGMA synchronous = FULL")  # promise P1: an answered trigger survives power loss
+            cursor.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         cursor.execute(f"PRAGMA cache_size = -{_CACHE_KILOBYTES}")
         cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
         cursor.execute("PRAGMA foreign_keys = ON")
@@ -103,10 +114,32 @@ def _sqlite_engine(url: sa.URL) -> Engine:
     return engine
 
 
+def _open_to_read(path: Path, timeout: float) -> sqlite3.Connection:
+    """The file opened so that SQLite itself writes nothing into it.
+
+    A file in a folder that only may be read, with no log beside it, has no place for the log's index: nobody can be
+    writing it either, and it is read as it is.
+    """
+
+    def connect(how: str) -> sqlite3.Connection:
+        uri = f"{path.as_uri()}?{how}"
+        connection = sqlite3.connect(uri, uri=True, timeout=timeout, check_same_thread=False)
+        connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
+        return connection
+
+    try:
+        return connect("mode=ro")
+    except sqlite3.OperationalError:
+        if not path.is_file() or Path(f"{path}-wal").exists():
+            raise
+        return connect("immutable=1")
+
+
 def _lower(value: object) -> object:
     """``lower()`` of conditions: SQLite's own knows ASCII only."""
     return lower(value) if isinstance(value, str) else value
 
 
-def _postgresql_engine(url: sa.URL) -> Engine:
-    return sa.create_engine(url, pool_size=10, pool_pre_ping=True, connect_args={"options": "-c timezone=UTC"})
+def _postgresql_engine(url: sa.URL, *, read_only: bool) -> Engine:
+    options = "-c timezone=UTC" + (" -c default_transaction_read_only=on" if read_only else "")
+    return sa.create_engine(url, pool_size=10, pool_pre_ping=True, connect_args={"options": options})

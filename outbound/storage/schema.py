@@ -64,9 +64,9 @@ def require_current(database: Database) -> None:
         raise OutboundError("schema.old", f"the database is {have}, needed is {version.need}", "run `outbound migrate`")
 
 
-def open_current(url: str) -> Database:
+def open_current(url: str, *, read_only: bool = False) -> Database:
     """The database at ``url``. Raises OutboundError ``schema.old`` when it must be migrated first."""
-    database = Database(url)
+    database = Database(url, read_only=read_only)
     try:
         require_current(database)
     except BaseException:

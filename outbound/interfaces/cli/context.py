@@ -42,6 +42,16 @@ class Context:
 
         return open_current(self.settings.database_url)
 
+    @cached_property
+    def reader(self) -> "Database":
+        """The database opened so that nothing can be written, for commands that only look ahead.
+
+        Raises OutboundError ``schema.old`` where it is not at the schema this version needs.
+        """
+        from outbound.storage.schema import open_current
+
+        return open_current(self.settings.database_url, read_only=True)
+
     def active(self) -> "Active":
         """The active release. Raises OutboundError ``release.none`` before the first ``outbound apply``."""
         from outbound.services.releases import running
@@ -69,8 +79,9 @@ class Context:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if "database" in self.__dict__:
-            self.database.close()
+        for name in ("database", "reader"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
 
 
 def parse_instant(text: str) -> datetime:
