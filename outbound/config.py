@@ -138,11 +138,15 @@ class SafetySection(_Section):
 
 
 class DispatchSection(_Section):
-    """Slice size and tick of the daemon, in messages and seconds."""
+    """Slice size and times of the daemon, in messages and seconds.
+
+    ``settle``: how long a daemon waits with the first message when none ran for ten minutes.
+    """
 
     slice: int = Field(default=200, ge=1, le=5000)
     tick: float = Field(default=1.0, gt=0, le=60)
     drain: float = Field(default=30.0, ge=0)
+    settle: float = Field(default=60.0, ge=0)
 
 
 class Settings(_Section):

@@ -1,10 +1,11 @@
 """``outbound run``: APScheduler ticks; the hands plan, dispatch, recover and answer HTTP until a signal ends it."""
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import structlog
@@ -30,6 +31,7 @@ _CHECKPOINT_SECONDS = 5
 _MARK_SECONDS = 10
 """An idle daemon notes so often how far it is; one that works does at every tick."""
 _LETTING_GO_SECONDS = 3
+_LONG_DOWN = timedelta(minutes=10)
 
 
 class Daemon:
@@ -43,6 +45,8 @@ class Daemon:
         self._failures = Failures()
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
+        self._planned = asyncio.Event()
+        self._settle = 0.0
         self._threads: set[asyncio.Task[Any]] = set()
         self._worked = False
         self._marked = 0.0
@@ -57,8 +61,10 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled)
+        before = await self._in_thread(lambda: presence.last_seen(self._app.database))
         daemon_id = await self._in_thread(lambda: presence.started(self._app.database, now=datetime.now(UTC)))
         self._announce(daemon_id)
+        self._note_absence(before)
         await self._in_thread(self._mark)  # before anything can leave
         with self._failures.logged("upkeep"):
             await self._in_thread(lambda: self._keep_up(thorough=True))
@@ -91,6 +97,20 @@ class Daemon:
         for channel in refused_channels(settings):
             log.warning("the safety guard refuses every message", channel=channel, remedy=GUARD_REMEDY)
 
+    def _note_absence(self, before: datetime | None) -> None:
+        """Nobody looked for long: what people said and providers reported meanwhile gets time to arrive."""
+        away = datetime.now(UTC) - before if before else timedelta()
+        if away > _LONG_DOWN:
+            self._settle = self._app.settings.dispatch.settle
+            log.info("settling before the first message", seconds=self._settle, away=round(away.total_seconds()))
+
+    async def _settled(self) -> None:
+        """Wait until the events that came in are planned, and for ``[dispatch] settle`` after a long absence."""
+        await self._planned.wait()
+        if self._settle:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), self._settle)
+
     async def _until_stopped(self, parts: list[asyncio.Task[None]]) -> bool:
         """Wait for a signal. False: a part of the daemon ended by itself, which none should."""
         signalled = asyncio.create_task(self._stopping.wait())
@@ -106,6 +126,7 @@ class Daemon:
     async def _drain(self, hands: list[asyncio.Task[None]]) -> bool:
         """Finish what is in flight. False: time was up, or a second signal came."""
         self._stopping.set()
+        self._planned.set()
         self._dispatcher.stop()
         self._hints.hint_all()
         in_flight = asyncio.gather(*hands, *self._threads, return_exceptions=True)
@@ -153,6 +174,7 @@ class Daemon:
                 await self._in_thread(self._mark)
         with self._failures.logged("plan"):
             await self._in_thread(self._plan)
+        self._planned.set()
         self._hints.hint_all()
 
     def _plan(self) -> None:
@@ -214,6 +236,7 @@ class Daemon:
         in_flight = sum(adapter.capabilities.concurrency for adapter in self._app.adapters.values())
         hand = Hand(work, most=in_flight + 1)
         try:
+            await self._settled()
             while not self._stopping.is_set():
                 await self._hints.wait(lane)
                 while not self._stopping.is_set() and await hand.more():

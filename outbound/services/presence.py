@@ -27,6 +27,12 @@ def started(database: Database, *, now: datetime) -> str:
     return str(row["id"])
 
 
+def last_seen(database: Database) -> datetime | None:
+    """When any daemon was last known to live (UTC); None where none ever ran."""
+    with database.read() as connection:
+        return connection.execute(sa.select(sa.func.max(daemon.c.seen_at, type_=daemon.c.seen_at.type))).scalar()
+
+
 def seen(database: Database, daemon_id: str, *, now: datetime) -> None:
     """Record that the daemon lives."""
     with database.write() as connection:

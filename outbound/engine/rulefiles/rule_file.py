@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 from outbound.domain.condition import Clause
 from outbound.domain.durations import Duration, DurationUnit
 from outbound.domain.policy import Topic
-from outbound.domain.rule import DateTrigger, Rule, ScheduleTrigger
+from outbound.domain.rule import DateTrigger, EventTrigger, Rule, ScheduleTrigger, ScriptTrigger
 from outbound.domain.source import Span
 from outbound.engine.conditions import Scope
 from outbound.engine.rulefiles.clauses import read_clauses, segments_in, written_conditions
@@ -61,8 +61,8 @@ _ELSEWHERE: Final = {
 }
 _rule_name = name(r"[a-z][a-z0-9_-]{0,62}", "order-shipped")
 _CATCH_UP: Final = Duration(24, DurationUnit.HOUR)
-_EXPIRES_SOON: Final = Duration(48, DurationUnit.HOUR)
-_EXPIRES_LATER: Final = Duration(3, DurationUnit.DAY)
+_EXPIRES_CALLED: Final = Duration(48, DurationUnit.HOUR)
+_EXPIRES: Final = Duration(3, DurationUnit.DAY)
 
 
 class ReadRule(NamedTuple):
@@ -115,6 +115,7 @@ def read_rule(document: Node, findings: Findings, world: World) -> ReadRule | No
     if findings.errors > before or not (owner and topic and trigger and once and send):
         return ReadRule(rule_id, span, span, None, read_arms)
     slotted = isinstance(trigger, ScheduleTrigger | DateTrigger)
+    called = isinstance(trigger, EventTrigger | ScriptTrigger)
     rule = Rule(
         id=rule_id,
         owner=owner,
@@ -122,7 +123,7 @@ def read_rule(document: Node, findings: Findings, world: World) -> ReadRule | No
         trigger=trigger,
         who=who,
         once=once,
-        expires=expires or topic.message_class.expires or (_EXPIRES_LATER if slotted else _EXPIRES_SOON),
+        expires=expires or topic.message_class.expires or (_EXPIRES_CALLED if called else _EXPIRES),
         send=send,
         version=rule_version(document),
         span=span,

@@ -20,11 +20,11 @@ def rule(name: str, files: dict[str, bytes] | None = None) -> Rule:
 
 
 def test_a_change_names_its_attribute_and_both_values() -> None:
-    """Its defaults are those of the specification: the occurrence as key, 48h, no catch-up."""
+    """Its defaults are those of the specification: the occurrence as key, 3d, no catch-up."""
     found = rule("upgraded")
     assert found.trigger == ChangedTrigger(attribute="plan", old="free", new="pro")
     assert found.once == KeyTemplate(parts=(("", "change.id"),), text="{change.id}")
-    assert found.expires == Duration(48, DurationUnit.HOUR)
+    assert found.expires == Duration(3, DurationUnit.DAY)
     assert found.catch_up is None
 
 
