@@ -12,7 +12,17 @@ from outbound.storage import consents, locks, memberships
 from outbound.storage.customers import COLUMNS, Change, write_history
 from outbound.storage.people import attributes_of
 from outbound.storage.standing import join
-from outbound.storage.tables import address, consent, consent_event, customer, decision, event, leg, message
+from outbound.storage.tables import (
+    address,
+    consent,
+    consent_event,
+    customer,
+    decision,
+    event,
+    interaction,
+    leg,
+    message,
+)
 
 _PENDING: Final = (MessageState.SCHEDULED.value, MessageState.READY.value, MessageState.CLAIMED.value)
 _HANDED_OVER: Final = (
@@ -30,6 +40,7 @@ class MergeResult:
     messages: int
     decisions: int
     events: int
+    interactions: int
     consents: int
     addresses: tuple[str, ...]
     filled: tuple[str, ...]
@@ -54,6 +65,7 @@ def merge(connection: Connection, loser: str, winner: str, *, now: datetime, sou
     connection.execute(sa.update(leg).where(leg.c.message_id.in_(moved)).values(customer_id=winner))
     decisions = _move_unless_taken(connection, decision, loser, winner, ("rule", "once", "step"))
     events = _move(connection, event, loser, winner)
+    contacts = _move(connection, interaction, loser, winner)
     words = _move(connection, consent_event, loser, winner)
     memberships.merge(connection, loser, winner)
     _merge_projection(connection, loser, winner)
@@ -66,6 +78,7 @@ def merge(connection: Connection, loser: str, winner: str, *, now: datetime, sou
         messages=messages,
         decisions=decisions,
         events=events,
+        interactions=contacts,
         consents=words,
         addresses=addresses,
         filled=filled,

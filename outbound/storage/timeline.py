@@ -9,7 +9,16 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from outbound.storage.sets import among
-from outbound.storage.tables import consent_event, customer_change, decision, event, leg, message, operation
+from outbound.storage.tables import (
+    consent_event,
+    customer_change,
+    decision,
+    event,
+    interaction,
+    leg,
+    message,
+    operation,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -23,9 +32,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One thing that happened. ``kind`` is message, decision, consent, event, change or operation.
+    """One thing that happened. ``kind`` is message, interaction, decision, consent, event, change or operation.
 
-    ``state`` is a message's state, a decision's verdict or what was said; ``reason`` why; ``details`` the rest.
+    ``state`` is a message's state, a contact's kind, a decision's verdict or what was said; ``reason`` why;
+    ``details`` the rest.
     """
 
     at: datetime
@@ -52,7 +62,7 @@ def page(connection: Connection, ids: Sequence[str], *, limit: int, before: Plac
     Each kind is asked for its own newest through its index; the page is merged from these.
     """
     entries: list[Entry] = []
-    for read in (_messages, _decisions, _consents, _events, _changes, _operations):
+    for read in (_messages, _interactions, _decisions, _consents, _events, _changes, _operations):
         entries += read(connection, ids, limit, before)
     entries = [entry for entry in entries if before is None or entry.place < before]
     return sorted(entries, key=lambda entry: entry.place, reverse=True)[:limit]
@@ -109,6 +119,34 @@ def _messages(connection: Connection, ids: Sequence[str], limit: int, before: Pl
                 "sent_at": row.sent_at,
                 "address": row.address,
                 "attempts": row.attempts,
+            },
+        )
+        for row in rows
+    ]
+
+
+def _interactions(connection: Connection, ids: Sequence[str], limit: int, before: Place | None) -> list[Entry]:
+    query = sa.select(interaction).where(among(connection, interaction.c.customer_id, ids))
+    rows = _newest(
+        connection, query, at=interaction.c.at, key=interaction.c.id, kind="interaction", limit=limit, before=before
+    )
+    return [
+        Entry(
+            at=row.at,
+            kind="interaction",
+            key=row.id,
+            title=row.subject,
+            channel=row.channel,
+            state=row.kind,
+            reason=row.attention,
+            details={
+                "text": row.text,
+                "message": row.message_id,
+                "leg": row.leg,
+                "source": row.source,
+                "by": row.by,
+                "recorded_at": row.recorded_at,
+                **row.details,
             },
         )
         for row in rows

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+_SAID = 160
+"""Characters of a contact that one line of the timeline shows; ``--json`` has them all."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -57,7 +60,7 @@ def register(app: typer.Typer) -> None:
             print_json(result)
             return
         print(f"{'would move' if dry_run else 'moved'} from {loser} to {winner}:")
-        moved = ("messages", "decisions", "events", "consents")
+        moved = ("messages", "decisions", "events", "interactions", "consents")
         print("  " + ", ".join(f"{getattr(result, name):,} {name}" for name in moved))
         print(
             f"  addresses: {', '.join(result.addresses) or 'none'}; filled in: {', '.join(result.filled) or 'nothing'}"
@@ -97,6 +100,8 @@ def _line(entry: "Entry") -> str:
             sent = f" at {details['sent_at']:%H:%M}" if details.get("sent_at") else ""
             reason = f" ({entry.reason})" if entry.reason else ""
             return f"message  {entry.title} by {entry.channel}: {entry.state}{sent}{until}{reason}"
+        case "interaction":
+            return _contact(entry)
         case "decision":
             return f"skipped  {entry.title}: {entry.reason}"
         case "consent":
@@ -110,6 +115,19 @@ def _line(entry: "Entry") -> str:
             return f"operator {entry.title}: {entry.state} by {details['by']}{note}"
         case _:
             return f"change   {entry.title}: {details['old']!s} -> {details['new']!s} ({details['source']})"
+
+
+def _contact(entry: "Entry") -> str:
+    """``reply    by email: Parcel: where is it? [answers 0198...]``, the beginning of what was said on one line."""
+    details = entry.details
+    said = " ".join(f"{entry.title}: {details['text']}".removeprefix(": ").split())
+    words = said if len(said) <= _SAID else said[: _SAID - 3] + "..."
+    who = [f"by {entry.channel}"] if entry.channel else []
+    who += [f"noted by {details['by']}"] if details["by"] else []
+    answers = f" [answers {details['message']}]" if details["message"] else ""
+    attention = f" ! {entry.reason}" if entry.reason else ""
+    head = f"{entry.state:<8} {', '.join(who)}" if who else entry.state
+    return f"{head}: {words}{answers}{attention}"
 
 
 def _preferences(preference: Any) -> dict[str, Any]:

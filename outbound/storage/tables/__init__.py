@@ -13,6 +13,7 @@ from outbound.storage.tables.customers import (
 )
 from outbound.storage.tables.delivery import account_day, account_rate, breaker
 from outbound.storage.tables.installation import active_release, daemon, installation, release
+from outbound.storage.tables.interactions import interaction
 from outbound.storage.tables.operations import operation
 from outbound.storage.tables.outbox import attempt, leg, message
 from outbound.storage.tables.runs import decision, experiment, firing, manifest, membership, run, send_request
@@ -35,6 +36,7 @@ __all__ = [
     "firing",
     "import_batch",
     "installation",
+    "interaction",
     "leg",
     "manifest",
     "membership",

@@ -1,9 +1,14 @@
 """import, customer, event: what goes into the record and how it is looked at."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 from trial_shop import Shop
+
+from outbound.domain.customer import ChannelName
+from outbound.domain.interaction import Interaction, InteractionKind
+from outbound.storage import interactions
 
 
 def importing(shop: Shop, rows: str, *words: str, status: int = 0) -> tuple[Path, str, str]:
@@ -144,3 +149,32 @@ def test_what_does_not_fit_an_event_is_one_line(shop: Shop) -> None:
     answer = shop.run("event", "order.placed", "ada", "--data", "order_id=1", "--data", "order_id=2", status=64)
     assert "'order_id=2'" in answer.err
     assert "[time.format]" in shop.run("event", "order.placed", "ada", "--happened", "today", status=1).err
+
+
+def test_what_a_customer_said_is_one_line_of_the_timeline(shop: Shop) -> None:
+    at = datetime(2026, 11, 30, 9, tzinfo=UTC)
+    with shop.database() as database, database.write() as connection:
+        for number, (kind, channel, text, by) in enumerate(
+            [
+                (InteractionKind.REPLY, ChannelName.EMAIL, "Where\nis it? " + "x" * 200, ""),
+                (InteractionKind.VISIT, None, "asked for oil", "mia"),
+            ]
+        ):
+            said = Interaction(
+                id=f"i{number}",
+                customer_id="ada",
+                kind=kind,
+                channel=channel,
+                subject="Parcel" if channel else "",
+                text=text,
+                at=at,
+                recorded_at=at,
+                source="mail",
+                message_id="m1" if channel else "",
+                by=by,
+                attention="keyword" if channel else "",
+            )
+            interactions.add(connection, said)
+    lines = shop.run("customer", "show", "ada").out.splitlines()
+    assert f"  2026-11-30 09:00  reply    by email: Parcel: Where is it? {'x' * 136}... [answers m1] ! keyword" in lines
+    assert "  2026-11-30 09:00  visit    noted by mia: asked for oil" in lines
