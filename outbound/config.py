@@ -4,6 +4,7 @@ Secrets come from the environment only; for a laptop, a ``.env`` file beside out
 owner alone) is read as if it were part of the environment.
 """
 
+import ipaddress
 import os
 import re
 import tomllib
@@ -45,10 +46,23 @@ class PathsSection(_Section):
 
 
 class ServerSection(_Section):
-    """Where ``outbound serve`` and ``outbound run`` listen."""
+    """Where ``outbound serve`` and ``outbound run`` listen.
+
+    ``trusted_proxies``: addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    ``metrics_from``: who may read /metrics.
+    """
 
     host: str = "127.0.0.1"
     port: int = Field(default=8025, ge=0, le=65535)
+    trusted_proxies: tuple[str, ...] = Field(default=("127.0.0.1", "::1"), strict=False)
+    metrics_from: tuple[str, ...] = Field(default=("127.0.0.1", "::1"), strict=False)
+
+    @field_validator("trusted_proxies", "metrics_from")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            ipaddress.ip_network(one)
+        return value
 
 
 class DkimSection(_Section):

@@ -6,14 +6,18 @@ import errno
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import uvicorn
-from fastapi import FastAPI
 
 from outbound.domain.errors import OutboundError
 
 _OPEN_REQUESTS_SECONDS = 5
+_OPEN_REQUESTS = 1000
+"""More connections at once than that are answered 503, so that memory is bounded."""
+
+Site = Callable[..., Awaitable[None]]
+"""An ASGI application."""
 
 
 class _QuietServer(uvicorn.Server):
@@ -28,16 +32,24 @@ class Listener:
     """A port that is ours from now on, and the site that answers on it once ``serve`` runs.
 
     Listening comes first, so that a port that is in use is an error before anything else has begun. ``port`` 0
-    takes a free one. Raises OutboundError ``server.port``.
+    takes a free one. Only ``trusted_proxies`` (addresses, networks) may say for whom they ask. Raises
+    OutboundError ``server.port``.
     """
 
-    def __init__(self, site: FastAPI, host: str, port: int) -> None:
+    def __init__(self, site: Site, host: str, port: int, *, trusted_proxies: Sequence[str] = ()) -> None:
         self._socket = _listen(host, port)
         self.host = host
         self.port = int(self._socket.getsockname()[1])
         # Its log goes where ours goes, and no visitor is in it. A request that hangs must not hold up the end.
         config = uvicorn.Config(
-            site, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_OPEN_REQUESTS_SECONDS
+            site,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            forwarded_allow_ips=list(trusted_proxies),
+            limit_concurrency=_OPEN_REQUESTS,
+            timeout_graceful_shutdown=_OPEN_REQUESTS_SECONDS,
         )
         self._server = _QuietServer(config)
 

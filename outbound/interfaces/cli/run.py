@@ -7,9 +7,7 @@ import typer
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from outbound.app import App
     from outbound.interfaces.cli.context import Context
-    from outbound.runtime.serving import Listener
     from outbound.runtime.virtual import VirtualReport
 
 
@@ -44,27 +42,20 @@ def _daemon(context: "Context", *, http: bool) -> None:
 
     from outbound.app import build
     from outbound.interfaces.cli.exits import EXIT_ERROR
+    from outbound.interfaces.http.service import listen
     from outbound.interfaces.logs import log_to_stderr
     from outbound.runtime import loop
     from outbound.runtime.daemon import Daemon
 
     log_to_stderr()
     built = build(context.settings, context.database)
-    listener = _listener(context, built) if http else None
+    listener = listen(built, now=context.now) if http else None
 
     async def main() -> None:
         if not await Daemon(built, listener).run():
             os._exit(EXIT_ERROR)  # not later: leaving in order would wait for threads that are still at work
 
     loop.run(main())
-
-
-def _listener(context: "Context", built: "App") -> "Listener":
-    from outbound.interfaces.http.application import Site, create
-    from outbound.runtime.serving import Listener
-
-    server = context.settings.server
-    return Listener(create(Site(database=context.database, links=built.links)), server.host, server.port)
 
 
 def _virtual(context: "Context", start: "datetime", end: "datetime", *, as_json: bool) -> None:

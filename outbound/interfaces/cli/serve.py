@@ -1,4 +1,4 @@
-"""``outbound serve``: only the HTTP part (unsubscribe page, brand assets, health)."""
+"""``outbound serve``: only the HTTP part: customers' pages, brand assets, health."""
 
 from typing import Annotated
 
@@ -18,16 +18,14 @@ def register(app: typer.Typer) -> None:
         """Answer HTTP until interrupted. `outbound run` serves as well."""
         from outbound.app import build
         from outbound.interfaces.cli.context import open_context
-        from outbound.interfaces.http.application import Site, create
+        from outbound.interfaces.http.service import listen
         from outbound.interfaces.logs import log_to_stderr
         from outbound.runtime import loop
-        from outbound.runtime.serving import Listener, serve_until_signal
+        from outbound.runtime.serving import serve_until_signal
 
         with open_context() as context:
             built = build(context.settings, context.database)
-            server = context.settings.server
-            site = create(Site(database=context.database, links=built.links, now=context.now))
-            listener = Listener(site, host or server.host, server.port if port is None else port)
+            listener = listen(built, now=context.now, host=host, port=port)
             where = f"http://{listener.host}:{listener.port}"
             typer.echo(f"serving on {where} (public URL {context.settings.public_url})", err=True)
             log_to_stderr()

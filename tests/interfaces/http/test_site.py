@@ -1,89 +1,18 @@
 """The site answers as mail programs and scanners ask it, over a real socket."""
 
-import asyncio
 import http.client
 import json
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
+from site_kit import MESSAGE, NOW, ROOT, Running
 
 from outbound.domain.consent import Evidence
 from outbound.domain.customer import ChannelName
-from outbound.domain.keyring import Keyring
-from outbound.interfaces.http.application import Site, create
-from outbound.runtime.serving import Listener
 from outbound.services import preferences, releases
-from outbound.services.links import LinkMaker
 from outbound.storage import tables
 from outbound.storage.database import Database
-
-ROOT = Path(__file__).resolve().parents[3]
-NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
-MESSAGE = "01a20cad174073828293d1ba4e2ac211"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
-    """A served site and how to ask it."""
-
-    port: int
-    links: LinkMaker
-    database: Database
-
-    def ask(
-        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
-    ) -> tuple[int, dict[str, str], str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            connection.request(method, path, body or None, headers or {})
-            answer = connection.getresponse()
-            return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read().decode()
-        finally:
-            connection.close()
-
-    def path(self, customer_id: str = "c-1", topic: str = "newsletter") -> str:
-        url = self.links.unsubscribe(customer_id=customer_id, topic=topic, channel="email", message_id=MESSAGE)
-        return url.removeprefix("https://shop.example")
-
-    def consents(self) -> dict[tuple[str, str], str]:
-        with self.database.read() as connection:
-            rows = connection.execute(sa.select(tables.consent)).all()
-        return {(row.topic, row.channel): row.state for row in rows}
-
-    def everything(self) -> dict[str, list[tuple[object, ...]]]:
-        """Every row of every table, to compare before and after."""
-        with self.database.read() as connection:
-            return {
-                table.name: sorted((tuple(row) for row in connection.execute(sa.select(table))), key=str)
-                for table in tables.metadata.sorted_tables
-            }
-
-
-@pytest.fixture
-def site(database: Database, keyring: Keyring) -> Iterator[Running]:
-    files = releases.read_files(ROOT / "rules", ROOT / "templates")
-    assert isinstance(releases.publish(database, files, by="test", now=NOW), releases.Published)
-    row = {"id": "c-1", "language": "it", "attributes": {}, "created_at": NOW, "updated_at": NOW}
-    with database.write() as connection:
-        connection.execute(tables.customer.insert(), row)
-    proof = Evidence(source="test form", wording="yes please")
-    for topic in ("newsletter", "offers"):
-        preferences.grant(database, customer_id="c-1", topic=topic, channel=ChannelName.EMAIL, evidence=proof, now=NOW)
-    links = LinkMaker(keyring, "https://shop.example")
-    listener = Listener(create(Site(database=database, links=links, now=lambda: NOW)), "127.0.0.1", 0)
-    thread = threading.Thread(target=asyncio.run, args=(listener.serve(),), daemon=True)
-    thread.start()  # the port is open already: a request that comes early waits
-    try:
-        yield Running(port=listener.port, links=links, database=database)
-    finally:
-        listener.stop()
-        thread.join(timeout=20)
-
 
 ONE_CLICK = b"List-Unsubscribe=One-Click"
 URLENCODED = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -1,0 +1,28 @@
+"""Brand assets by their content-addressed names."""
+
+from fastapi import APIRouter, Response
+
+from outbound.interfaces.http.groups import Group, Limits, Rate
+from outbound.interfaces.http.site import Site
+from outbound.services import releases
+
+_YEAR = 365 * 24 * 3600
+
+
+def group(site: Site) -> Group:
+    """``/assets/NAME``. Image proxies of mail providers ask for all of their users."""
+    router = APIRouter()
+
+    @router.api_route("/assets/{name}", methods=["GET", "HEAD"])
+    def asset(name: str) -> Response:
+        """A brand asset by its content-addressed name: it never changes, so it may be kept for a year."""
+        found = releases.asset(site.database, name)
+        if found is None:
+            return Response(status_code=404)
+        media_type, content = found
+        return Response(
+            content, media_type=media_type, headers={"Cache-Control": f"public, max-age={_YEAR}, immutable"}
+        )
+
+    limits = Limits(body=0, per_address=Rate(burst=2000, per_second=500))
+    return Group(name="assets", router=router, paths=("/assets/",), limits=limits)

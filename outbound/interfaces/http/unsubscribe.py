@@ -1,0 +1,46 @@
+"""The unsubscribe page and its one-click address (RFC 8058)."""
+
+from fastapi import APIRouter, Request, Response
+
+from outbound.interfaces.http.groups import Group, Limits, Rate, last_segment
+from outbound.interfaces.http.rendering import Pages, languages
+from outbound.interfaces.http.site import Site
+from outbound.services import releases, unsubscribe
+
+# Mail providers post for all of their users from few addresses.
+LIMITS = Limits(per_address=Rate(burst=500, per_second=100), per_token=Rate(burst=60, per_second=1))
+
+
+def group(site: Site, pages: Pages) -> Group:
+    """``/u/TOKEN``."""
+    router = APIRouter()
+
+    def page(offered: unsubscribe.Offer, *, done: bool) -> Response:
+        return pages.page(
+            "unsubscribe.html",
+            language=offered.language,
+            brand=offered.brand_name,
+            topic=offered.topic_title,
+            contact=offered.contact,
+            done=done,
+        )
+
+    @router.api_route("/u/{token}", methods=["GET", "HEAD"])
+    def show(token: str, request: Request) -> Response:
+        active = releases.running(site.database)
+        offered = unsubscribe.offer(site.database, active, site.links, token, languages=languages(request))
+        return page(offered, done=offered.withdrawn) if offered else pages.unknown(active, languages(request))
+
+    @router.post("/u/{token}")
+    def act(token: str, request: Request) -> Response:
+        """One click (RFC 8058) and the page's button are the same request: the token says it all, no body is read."""
+        active = releases.running(site.database)
+        offered = unsubscribe.offer(site.database, active, site.links, token, languages=languages(request))
+        if offered is None:
+            return pages.unknown(active, languages(request))
+        client = request.client.host if request.client else ""
+        agent = request.headers.get("user-agent", "")
+        unsubscribe.unsubscribe(site.database, offered, ip=client, user_agent=agent, now=site.now())
+        return page(offered, done=True)
+
+    return Group(name="unsubscribe", router=router, paths=("/u/",), limits=LIMITS, token=last_segment)
