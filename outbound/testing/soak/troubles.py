@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -52,6 +53,11 @@ TEXT_MODES = (
 )
 """F28 and F29, and what else goes wrong over HTTP."""
 
+_AT_THE_START = 0.1
+"""How often a daemon that has not come up yet is hit: always, and on a busy machine none would ever come up."""
+
+_MOMENT, _LONG_MOMENT = 0.5, 3.0
+
 LEASE_AND_SWEEP = 45.0
 """Seconds after which what a dead or frozen process held is taken over: the lease, the sweep, and some air."""
 
@@ -63,6 +69,7 @@ class Troubles:
         self.counts: Counter[str] = Counter()
         self._world, self._dice, self._long = world, dice, long
         self._ends: list[tuple[float, Callable[[], object]]] = []
+        self._up: dict[int, float] = {}
         self._kinds = {
             self._kill: 6,
             self._kill_at_a_point: 4,
@@ -94,6 +101,8 @@ class Troubles:
         for daemon in self._world.daemons:
             if not daemon.running:
                 daemon.start()
+            elif daemon.pid not in self._up and daemon.url:
+                self._up[daemon.pid] = now
 
     def end(self) -> None:
         """End everything."""
@@ -104,27 +113,40 @@ class Troubles:
     def _later(self, at: float, work: Callable[[], object]) -> None:
         self._ends.append((at, work))
 
-    def _daemon(self) -> Daemon:
-        return self._dice.choice(self._world.daemons)
+    def _daemon(self) -> Daemon | None:
+        """One that works, now and then one that is still starting. None: on a busy machine none has come up yet."""
+        which, early = self._dice.random(), self._dice.random() < _AT_THE_START
+        at_work = [daemon for daemon in self._world.daemons if daemon.running and (early or self._is_at_work(daemon))]
+        return at_work[int(which * len(at_work))] if at_work else None
+
+    def _is_at_work(self, daemon: Daemon) -> bool:
+        """Whether it has come up and had a moment to send something, which on a busy machine takes a while."""
+        began = self._up.get(daemon.pid)
+        return began is not None and time.monotonic() - began >= (_LONG_MOMENT if self._long else _MOMENT)
 
     def _kill(self, _now: float) -> None:
-        self._daemon().kill()
+        if (daemon := self._daemon()) is not None:
+            daemon.kill()
 
     def _kill_at_a_point(self, _now: float) -> None:
         """F01: start one that will kill itself at a named point of some send."""
         daemon = self._daemon()
+        if daemon is None:
+            return
         daemon.kill()
         point, count = self._dice.choice(points.NAMES), self._dice.randint(1, 12)
         daemon.start({points.VARIABLE: f"{point}:{count}"})
 
     def _stop(self, _now: float) -> None:
         daemon = self._daemon()
-        if daemon.running and daemon.stop() == -9:  # noqa: PLR2004 - it had to be killed
+        if daemon is not None and daemon.running and daemon.stop() == -9:  # noqa: PLR2004 - it had to be killed
             self._world.stuck_daemons.append(f"{daemon.name} start {daemon.starts}")
 
     def _freeze(self, now: float) -> None:
         """F04: past the lease. Either by waiting, or by letting the leases end while it is frozen."""
         daemon = self._daemon()
+        if daemon is None:
+            return
         daemon.freeze()
         if self._long and self._dice.random() < 0.3:  # noqa: PLR2004 - the dice
             self._later(now + LEASE_AND_SWEEP, daemon.thaw)
