@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from outbound.channels.base import Adapter
 from outbound.channels.guard import Guarded
@@ -14,6 +15,7 @@ from outbound.domain.errors import ConfigurationError
 from outbound.domain.message import Message
 from outbound.engine.rendering import Links
 from outbound.services import releases
+from outbound.services.alerts import Receiver
 from outbound.services.dispatch import Dispatcher
 from outbound.services.dispatch.kit import DispatchSettings
 from outbound.services.dispatch.pace import AccountPace
@@ -88,6 +90,21 @@ class App:
         brand = active.ruleset.policy.brand.name if active else "Outbound"
         assets = active.templates.assets() if active else None
         return write_index(self.settings.mailbox_dir, brand_name=brand, assets=assets)
+
+    def alert_receivers(self) -> tuple[Receiver, ...]:
+        """Who is told of alerts: nobody, unless [alerts] names an address or a webhook."""
+        from outbound.channels.alerts import MailReceiver, WebhookReceiver  # noqa: PLC0415 - only daemons tell
+
+        section, installation = self.settings.alerts, urlsplit(self.settings.public_url).netloc
+        found: list[Receiver] = []
+        if section.email:
+            sender = section.sender or f"Outbound <{section.email[0]}>"
+            adapter = self.adapters[ChannelName.EMAIL]
+            found.append(MailReceiver(adapter=adapter, to=section.email, sender=sender, installation=installation))
+        if section.webhook:
+            secret = self.settings.secrets.get("OUTBOUND_ALERTS_SECRET", "")
+            found.append(WebhookReceiver(url=section.webhook, installation=installation, secret=secret))
+        return tuple(found)
 
     async def close(self) -> None:
         """Close every adapter."""

@@ -9,12 +9,13 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from outbound.domain.alert import AlertLevels
 from outbound.domain.errors import ConfigurationError
 from outbound.domain.keyring import Keyring
 from outbound.services.dispatch.pace import AccountPace, WarmUp, parse_rate
@@ -23,7 +24,7 @@ FILE_NAME = "outbound.toml"
 
 ENVIRONMENT = (
     *("OUTBOUND_SECRET_KEY", "OUTBOUND_DATABASE_URL"),
-    *("OUTBOUND_SMTP_PASSWORD", "OUTBOUND_DKIM_KEYS", "OUTBOUND_TWILIO_AUTH_TOKEN"),
+    *("OUTBOUND_SMTP_PASSWORD", "OUTBOUND_DKIM_KEYS", "OUTBOUND_TWILIO_AUTH_TOKEN", "OUTBOUND_ALERTS_SECRET"),
 )
 """What is read from the environment; secrets never stand in outbound.toml."""
 
@@ -151,6 +152,69 @@ class SafetySection(_Section):
     redirect_to: Mapping[Literal["email", "sms"], str] = Field(default_factory=dict)
 
 
+class AlertsSection(_Section):
+    """Who is told when something needs a person, and from where on. The webhook's secret is OUTBOUND_ALERTS_SECRET.
+
+    ``every``, ``lag``, ``bulk_lag`` and ``repeat`` are spans (``5m``), ``disk`` is a size (``1GB``), the others counts.
+    """
+
+    email: tuple[str, ...] = Field(default=(), strict=False)
+    sender: str = ""
+    webhook: str = ""
+    every: str = "15s"
+    lag: str = "5m"
+    bulk_lag: str = "2h"
+    uncertain: int = Field(default=1, ge=1)
+    render: int = Field(default=10, ge=1)
+    destinations: int = Field(default=5, ge=1)
+    disk: str = "1GB"
+    repeat: str = "24h"
+
+    @field_validator("every", "lag", "bulk_lag", "repeat")
+    @classmethod
+    def _a_span(cls, value: str) -> str:
+        _span(value)
+        return value
+
+    @field_validator("disk")
+    @classmethod
+    def _a_size(cls, value: str) -> str:
+        _size(value)
+        return value
+
+    @property
+    def seconds(self) -> float:
+        """How often a daemon looks."""
+        return _span(self.every).total_seconds()
+
+    @property
+    def levels(self) -> AlertLevels:
+        """The same as services take it."""
+        return AlertLevels(
+            lag=_span(self.lag),
+            bulk_lag=_span(self.bulk_lag),
+            uncertain=self.uncertain,
+            render=self.render,
+            destinations=self.destinations,
+            disk=_size(self.disk),
+            repeat=_span(self.repeat),
+        )
+
+
+def _span(text: str) -> timedelta:
+    found = re.fullmatch(r"(\d{1,6})([smh])", text)
+    if found is None or int(found[1]) == 0:
+        raise ValueError('write a span as "30s", "5m" or "2h"')
+    return timedelta(seconds=int(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]])
+
+
+def _size(text: str) -> int:
+    found = re.fullmatch(r"(\d{1,6})(MB|GB|TB)", text)
+    if found is None:
+        raise ValueError('write a size as "500MB" or "2GB"')
+    return int(found[1]) * {"MB": 10**6, "GB": 10**9, "TB": 10**12}[found[2]]
+
+
 class DispatchSection(_Section):
     """Slice size and times of the daemon, in messages and seconds.
 
@@ -176,6 +240,7 @@ class Settings(_Section):
     mailbox: MailboxSection = MailboxSection()
     safety: SafetySection = SafetySection()
     dispatch: DispatchSection = DispatchSection()
+    alerts: AlertsSection = AlertsSection()
 
     root: Path = Field(default=Path(), exclude=True)
     secrets: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)

@@ -17,6 +17,7 @@ from outbound.runtime.failures import Failures
 from outbound.runtime.hands import Hand, Moved
 from outbound.runtime.hints import InProcessHints
 from outbound.runtime.serving import Listener
+from outbound.runtime.watch import Watch
 from outbound.services import memory, pauses, planning, presence, receipts, releases, snapshots, uncertain
 from outbound.services.dispatch import SliceReport
 from outbound.storage import mark_file
@@ -48,6 +49,8 @@ class Daemon:
         self._planned = asyncio.Event()
         self._settle = 0.0
         self._threads: set[asyncio.Task[Any]] = set()
+        root, levels = app.settings.root, app.settings.alerts.levels
+        self._watching = Watch(app.database, root, app.alert_receivers(), levels, self._in_thread)
         self._worked = False
         self._marked = 0.0
 
@@ -165,6 +168,7 @@ class Daemon:
         every(_RECOVER_SECONDS, self._recover)
         every(_HEARTBEAT_SECONDS, beat)
         every(_CHECKPOINT_SECONDS, checkpoint)
+        every(self._app.settings.alerts.seconds, self._watch, soon=True)
         return scheduler
 
     async def _tick(self) -> None:
@@ -221,6 +225,10 @@ class Daemon:
         with self._failures.logged("upkeep"):
             await self._in_thread(self._keep_up)
         self._hints.hint_all()
+
+    async def _watch(self) -> None:
+        with self._failures.logged("alerts"):
+            await self._watching.look()
 
     async def _hand(self, lane: Lane) -> None:
         async def work(moved: Moved) -> int:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from outbound.services.refusals import Refusal, standing
-from outbound.storage import costs, overview, run_limits
+from outbound.storage import alerts, costs, overview, run_limits
+from outbound.storage.alerts import PausedAccount
 from outbound.storage.database import Database
 from outbound.storage.run_limits import Standing
 from outbound.storage.switches import Switch, switches
@@ -37,11 +38,13 @@ class Status:
     currency: str = ""
     paused: tuple[Switch, ...] = ()
     """The kill switches that are on."""
+    slowed: tuple[PausedAccount, ...] = ()
+    """Provider accounts and destinations that are paused by themselves, and probed."""
     refused: Refusal | None = None
     """The last `outbound apply`, if it was refused."""
 
 
-def _lost(seen: tuple[overview.DaemonSeen, ...], now: datetime) -> tuple[overview.DaemonSeen, ...]:
+def lost(seen: tuple[overview.DaemonSeen, ...], now: datetime) -> tuple[overview.DaemonSeen, ...]:
     """Daemons that vanished within the last day and that no later one on the same host has replaced."""
     lost = (d for d in seen if _ALIVE < now - d.seen_at <= _REMEMBERED)
     return tuple(d for d in lost if not any(o.host == d.host and o.started_at > d.started_at for o in seen))
@@ -55,7 +58,7 @@ def status(database: Database, *, now: datetime) -> Status:
         currency, spent = costs.spent_by_channel(connection)
         return Status(
             daemons=tuple(d for d in seen if now - d.seen_at <= _ALIVE),
-            lost_daemons=_lost(seen, now),
+            lost_daemons=lost(seen, now),
             release=overview.active_since(connection),
             lag=(now - due).total_seconds() if due else 0.0,
             pending_events=overview.pending_events(connection, now=now),
@@ -68,5 +71,6 @@ def status(database: Database, *, now: datetime) -> Status:
             spent=spent,
             currency=currency,
             paused=tuple(switches(connection).values()),
+            slowed=tuple(alerts.paused_accounts(connection)),
             refused=standing(connection),
         )

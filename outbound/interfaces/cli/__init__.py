@@ -38,6 +38,7 @@ COMMANDS = (
     "run",
     "serve",
     "status",
+    "alerts",
     "report",
     "experiment",
     "doctor",

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
     from outbound.services.status import Status
 
+_SHOWN = 10
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -50,6 +52,7 @@ def _print(found: "Status") -> None:
         since = f" since {switch.at:%Y-%m-%d %H:%M} UTC" if switch.at else ""
         who = f" by {switch.by}" if switch.by else ""
         typer.echo(alarm(f'! {switch.name} is paused{since}{who}: "{switch.reason}" -> outbound resume {switch.name}'))
+    _print_slowed(found)
     waiting = sum(found.states.get(state, 0) for state in ("ready", "claimed", "sending"))
     typer.echo(f"lag {found.lag:.0f} s, queue {waiting:,}, events to see {found.pending_events:,}")
     typer.echo(f"messages {_list(found.states)}; sent {_list(found.sent)}; held {_list(found.held)}")
@@ -59,6 +62,17 @@ def _print(found: "Status") -> None:
     _print_money(found)
     if uncertain := found.states.get("uncertain"):
         typer.echo(f"! {uncertain:,} messages with an unknown outcome: nothing is sent again without evidence")
+
+
+def _print_slowed(found: "Status") -> None:
+    """Accounts and destinations that are paused by themselves."""
+    from outbound.interfaces.cli.output import alarm
+
+    for one in found.slowed[:_SHOWN]:
+        name = f"{one.domain} at {one.account}" if one.domain else one.account
+        typer.echo(alarm(f"! {name} is paused since {one.since:%Y-%m-%d %H:%M} UTC after: {one.reason}; it is probed"))
+    if len(found.slowed) > _SHOWN:
+        typer.echo(f"  and {len(found.slowed) - _SHOWN:,} more")
 
 
 def _print_money(found: "Status") -> None:

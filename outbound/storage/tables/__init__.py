@@ -1,5 +1,6 @@
 """Every table of the record. Importing this package fills ``SQLModel.metadata``."""
 
+from outbound.storage.tables.alerts import alert
 from outbound.storage.tables.base import metadata
 from outbound.storage.tables.customers import (
     address,
@@ -23,6 +24,7 @@ __all__ = [
     "account_rate",
     "active_release",
     "address",
+    "alert",
     "attempt",
     "breaker",
     "consent",

@@ -12,6 +12,8 @@ _READY = sa.text("state = 'ready'")
 _SCHEDULED = sa.text("state = 'scheduled'")
 _UNCERTAIN = sa.text("state = 'uncertain'")
 _UNREPORTED = sa.text("receipt_at IS NULL AND moved_on = '' AND channel <> 'email'")
+_UNWORDED = sa.text("reason = 'render'")
+_SENDER_REFUSED = sa.text("outcome = 'rejected_sender'")
 _LEASED = sa.text("state = 'claimed' OR state = 'sending'")
 
 
@@ -37,6 +39,7 @@ class MessageRow(SQLModel, table=True):
         sa.Index("ix_message_waiting", "lane", "not_before", sqlite_where=_SCHEDULED, postgresql_where=_SCHEDULED),
         sa.Index("ix_message_uncertain", "updated_at", sqlite_where=_UNCERTAIN, postgresql_where=_UNCERTAIN),
         sa.Index("ix_message_lease", "lease_until", sqlite_where=_LEASED, postgresql_where=_LEASED),
+        sa.Index("ix_message_unworded", "updated_at", sqlite_where=_UNWORDED, postgresql_where=_UNWORDED),
         sa.Index("ix_message_customer_at", "customer_id", "created_at"),
         sa.Index("ix_message_run_state", "run_id", "state"),
     )
@@ -112,7 +115,12 @@ class AttemptRow(SQLModel, table=True):
     """One try to hand over: written before any I/O, marked ``handoff`` right before the point of no return."""
 
     __tablename__ = "attempt"
-    __table_args__ = (sa.Index("ix_attempt_message", "message_id"),)
+    __table_args__ = (
+        sa.Index("ix_attempt_message", "message_id"),
+        sa.Index(
+            "ix_attempt_sender_refused", "replied_at", sqlite_where=_SENDER_REFUSED, postgresql_where=_SENDER_REFUSED
+        ),
+    )
 
     id: str = Field(primary_key=True)
     message_id: str
