@@ -20,19 +20,22 @@ _HOLDOUT = re.compile(r"\s*(holdout)\s*:")
 _NEXT = "give the experiment a new id"
 
 
-def frozen_problems(connection: Connection, ruleset: Ruleset, files: Files) -> tuple[Problem, ...]:
+def frozen_problems(
+    connection: Connection, ruleset: Ruleset, files: Files, *, to_publish: bool = True
+) -> tuple[Problem, ...]:
     """The experiments and the holdout of ``ruleset`` that are not what they were at their first exposure.
 
-    Drafts are left out: they expose nobody. Until the transaction ends nobody is exposed for the first time.
+    Drafts are left out: they expose nobody. ``to_publish``: until the transaction ends nobody is exposed for the first
+    time; whoever only looks keeps nobody waiting.
     """
     rules = {rule.experiment.id: rule for rule in ruleset.rules.values() if rule.experiment and not rule.draft}
     holdout = ruleset.policy.holdout
     ids = [*rules, *([holdout.id] if holdout else [])]
     if not ids:
         return ()
-    # In this order: planning what people enter holds the first when it comes to expose them.
-    runs.lock(connection, memberships.LOCK)
-    experiments.lock(connection)
+    if to_publish:  # in this order: planning what people enter holds the first when it comes to expose them
+        runs.lock(connection, memberships.LOCK)
+        experiments.lock(connection)
     problems: list[Problem] = []
     for frozen in experiments.load(connection, ids).values():
         if holdout is not None and frozen.id == holdout.id:

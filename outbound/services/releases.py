@@ -91,7 +91,7 @@ def read_files(rules_dir: Path, templates_dir: Path) -> Files:
 
 def check(files: Files) -> Checked:
     """Parse, type-check and compile everything, and report every problem found. The same files are compiled once."""
-    name = content_hash(store.pack(files))
+    name = name_of(files)
     return _checked.get(name) or _checked.keep(name, _check(files))
 
 
@@ -108,7 +108,13 @@ def _check(files: Files) -> Checked:
 
 
 def publish(
-    database: Database, files: Files, *, by: str, now: datetime, include_current: bool = False
+    database: Database,
+    files: Files,
+    *,
+    by: str,
+    now: datetime,
+    include_current: bool = False,
+    instead_of: str | None = None,
 ) -> Published | tuple[Problem, ...]:
     """Make ``files`` the running release, or answer the problems that refuse it.
 
@@ -116,16 +122,31 @@ def publish(
     set that retypes an attribute whose stored values are not of the new type. ``include_current``: new rules on
     changes and on entering a segment fire once for the values and members of today too.
 
+    ``instead_of``: only while this release runs ("": while none does). Raises OutboundError ``plan.stale`` otherwise.
     A refusal stands in `outbound status` and in /ready until a good set follows; what ran before goes on.
     """
-    answer = _publish(database, files, by=by, now=now, include_current=include_current)
+    answer = _publish(database, files, by=by, now=now, include_current=include_current, instead_of=instead_of)
     if not isinstance(answer, Published):
         refusals.record(database, answer, by=by, now=now)
     return answer
 
 
+def name_of(files: Files) -> str:
+    """The id that ``files`` have as a release."""
+    return content_hash(store.pack(files))
+
+
+def objections(database: Database, checked: Checked, files: Files) -> tuple[Problem, ...]:
+    """What of the stored data would refuse ``files``, which passed the check. Reads only, and waits for nobody."""
+    if checked.ruleset is None:
+        return ()
+    misfits = _retyped(database, checked.ruleset.schema, _running_schema(database), files)
+    with database.read() as connection:
+        return (*misfits, *frozen_problems(connection, checked.ruleset, files, to_publish=False))
+
+
 def _publish(
-    database: Database, files: Files, *, by: str, now: datetime, include_current: bool
+    database: Database, files: Files, *, by: str, now: datetime, include_current: bool, instead_of: str | None
 ) -> Published | tuple[Problem, ...]:
     checked = check(files)
     if checked.ruleset is None or checked.templates is None:
@@ -141,7 +162,10 @@ def _publish(
             return (*checked.problems, *frozen)
         release_id = store.store(connection, content, versions=versions, by=by, now=now)
         newest = store.newest(connection)
-        changed = newest is None or newest[1] != release_id
+        runs = newest[1] if newest else ""
+        if instead_of is not None and instead_of != runs:
+            raise OutboundError("plan.stale", "another release was published meanwhile", "plan again")
+        changed = runs != release_id
         if changed:
             history = store.activations(connection)
             before = history[0].versions if history else {}

@@ -17,14 +17,15 @@ def rule_version(document: Node) -> str:
     Blanks count only inside quoted texts of conditions; a list keeps its order; a condition alone is the same
     as a list of that one.
     """
-    canonical = json.dumps(_plain(document), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return content_hash(canonical.encode())
+    text = json.dumps(canonical(document), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return content_hash(text.encode())
 
 
-def _plain(node: Node) -> Any:
+def canonical(node: Node) -> Any:
+    """What a document says as JSON types: texts with single blanks, a condition alone as in a list of one."""
     if isinstance(node, MapNode):
-        return {key.text: _plain(value) for key, value in node}
+        return {key.text: canonical(value) for key, value in node}
     if isinstance(node, ListNode):
-        items = [_plain(item) for item in node.items]
+        items = [canonical(item) for item in node.items]
         return items[0] if node.name in _CONDITIONS and len(items) == 1 else items
     return _BLANKS.sub(lambda match: match[1] or " ", node.text.strip())

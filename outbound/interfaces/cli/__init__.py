@@ -21,6 +21,7 @@ COMMANDS = (
     "init",
     "migrate",
     "check",
+    "plan",
     "apply",
     "import_",
     "customer",

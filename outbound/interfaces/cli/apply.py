@@ -1,8 +1,13 @@
-"""``outbound apply``: check the working copy and make it the running release."""
+"""``outbound apply``: check the working copy, say what changes, and make it the running release."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from outbound.domain.source import Problem
+    from outbound.services.plans.applying import Applied
 
 
 def register(app: typer.Typer) -> None:
@@ -10,53 +15,75 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def apply(
-        dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check.")] = False,
+        file: Annotated[
+            Path | None,
+            typer.Argument(metavar="FILE", help="Publish exactly this plan of `outbound plan -o`."),
+        ] = None,
+        dry_run: Annotated[bool, typer.Option("--dry-run", help="Publish nothing.")] = False,
         include_current: Annotated[
             bool,
             typer.Option(
                 "--include-current", help="New rules on changes and segments also fire for today's values and members."
             ),
         ] = False,
+        accept_resend: Annotated[
+            int,
+            typer.Option("--accept-resend", metavar="N", min=0, help="So many may get a message again (new `once`)."),
+        ] = 0,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         """Publish rules and templates as the running release. A bad set is refused: the last good one goes on."""
-        from outbound.interfaces.cli.arguments import operator
-        from outbound.interfaces.cli.check import named_by_folder, summary
+        from outbound.interfaces.cli.arguments import operator, wrong_usage
+        from outbound.interfaces.cli.check import named_by_folder
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.exits import EXIT_ERROR
         from outbound.interfaces.cli.output import print_json
+        from outbound.interfaces.cli.plan import as_printed
+        from outbound.interfaces.cli.progress import steps
         from outbound.services import releases
+        from outbound.services.plans import applying, plan_file
 
-        with open_context() as context:
+        if file is not None and (include_current or accept_resend):
+            wrong_usage("a plan says itself what it includes and accepts: give these options to `outbound plan`")
+        with open_context() as context, steps("apply") as told:
             settings = context.settings
-            files = releases.read_files(settings.rules_dir, settings.templates_dir)
             roots = {"rules": settings.rules_dir, "templates": settings.templates_dir}
-            if dry_run:
-                checked = releases.check(files)
-                refused, found = bool(checked.errors), checked.problems
-                published = None
-            else:
-                answer = releases.publish(
-                    context.database, files, by=operator(), now=context.now(), include_current=include_current
-                )
-                published = answer if isinstance(answer, releases.Published) else None
-                refused = published is None
-                found = answer.warnings if isinstance(answer, releases.Published) else answer
-            ran = not refused or releases.any_published(context.database)
-        problems = named_by_folder(found, roots)
+            answer = applying.apply(
+                context.database,
+                releases.read_files(settings.rules_dir, settings.templates_dir),
+                by=operator(),
+                now=context.now(),
+                kept=plan_file.read(file) if file is not None else None,
+                include_current=include_current,
+                accept_resend=accept_resend,
+                dry_run=dry_run,
+                progress=told,
+            )
+            ran = not answer.refused or releases.any_published(context.database)
+        shown = named_by_folder(answer.problems, roots)
         if as_json:
-            print_json({"refused": refused, "release": published, "problems": problems, "dry_run": dry_run})
+            told_before = {"refused": answer.refused, "release": answer.release, "problems": shown, "dry_run": dry_run}
+            print_json({**told_before, "plan": as_printed(answer.plan, roots)})
         else:
-            for problem in problems:
-                typer.echo(problem.render())
-            if refused:
-                what = "The release that ran before goes on" if ran else "Nothing runs yet: no release was published"
-                typer.echo(f"Refused: {summary(problems)}. {what}.", err=True)
-            elif published is None:
-                typer.echo("Would be published.")
-            elif published.changed:
-                typer.echo(f"Release {published.id[:12]} runs now: {published.rules} rules.")
-            else:
-                typer.echo(f"Release {published.id[:12]} runs already: nothing changed.")
-        if refused:
+            _print(answer, shown, ran=ran)
+        if answer.refused:
             raise typer.Exit(EXIT_ERROR)
+
+
+def _print(answer: "Applied", problems: "list[Problem]", *, ran: bool) -> None:
+    from outbound.interfaces.cli.check import summary
+    from outbound.interfaces.cli.plan_text import plan_lines
+
+    for problem in problems:
+        typer.echo(problem.render())
+    for line in plan_lines(answer.plan) if answer.plan.active else ():
+        typer.echo(line)
+    if answer.refused:
+        what = "The release that ran before goes on" if ran else "Nothing runs yet: no release was published"
+        typer.echo(f"Refused: {summary(problems)}. {what}.", err=True)
+    elif answer.release is None:
+        typer.echo("Would be published.")
+    elif answer.release.changed:
+        typer.echo(f"Release {answer.release.id[:12]} runs now: {answer.release.rules} rules.")
+    else:
+        typer.echo(f"Release {answer.release.id[:12]} runs already: nothing changed.")

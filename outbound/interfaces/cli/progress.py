@@ -1,4 +1,4 @@
-"""A progress bar on a terminal, silence anywhere else."""
+"""Progress on a terminal, silence anywhere else."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -19,3 +19,15 @@ def reading(file: Path) -> Iterator[Callable[[int], None] | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(file.name, total=file.stat().st_size)
         yield lambda position: bar.update(task, completed=position)
+
+
+@contextmanager
+def steps(what: str) -> Iterator[Callable[[str], None]]:
+    """A function that is told what is being worked on: shown beside ``what`` while it lasts, gone afterwards."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what) as status:
+        yield lambda step: status.update(f"{what}: {step}")

@@ -138,7 +138,7 @@ def test_apply_publishes_once_and_a_dry_run_does_not(shop: Shop) -> None:
         file.write("---\nrule: second\nowner: a@shop.example\ntopic: orders\nwhen: {script: {}}\n")
         file.write('once: "{key}"\nsend: {template: letter, channels: [email]}\n')
     before = shop.run("status", "--json").json["release"]
-    assert shop.run("apply", "--dry-run").out == "Would be published.\n"
+    assert shop.run("apply", "--dry-run").out == "+ second  new  2 people\nWould be published.\n"
     assert shop.run("status", "--json").json["release"] == before
     published = shop.run("apply", "--json").json
     assert (published["refused"], published["release"]["changed"], published["release"]["rules"]) == (False, True, 4)
