@@ -29,9 +29,10 @@ class Database:
     reads and then writes fails at once with SQLITE_BUSY_SNAPSHOT whatever the busy timeout.
 
     ``read_only``: the database itself refuses whatever would change it, also a file that only may be read.
+    ``durable`` False is for a SQLite file that nobody needs after this process: nothing waits for the disk.
     """
 
-    def __init__(self, url: str, *, read_only: bool = False) -> None:
+    def __init__(self, url: str, *, read_only: bool = False, durable: bool = True) -> None:
         parsed = make_url(url)
         if parsed.get_backend_name() == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
@@ -41,8 +42,11 @@ class Database:
         self.url = parsed
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.read_only = read_only
-        make = _sqlite_engine if self.is_sqlite else _postgresql_engine
-        self.engine = make(parsed, read_only=read_only)
+        self.engine = (
+            _sqlite_engine(parsed, read_only=read_only, durable=durable)
+            if self.is_sqlite
+            else _postgresql_engine(parsed, read_only=read_only)
+        )
         self._reader = (
             self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         )
@@ -83,7 +87,7 @@ def database_now(connection: Connection) -> datetime:
     return value.astimezone(UTC)
 
 
-def _sqlite_engine(url: sa.URL, *, read_only: bool) -> Engine:
+def _sqlite_engine(url: sa.URL, *, read_only: bool, durable: bool) -> Engine:
     waits = _BUSY_TIMEOUT_MS / 1000
     if read_only:
         path = Path(url.database or "").resolve()
@@ -99,7 +103,8 @@ def _sqlite_engine(url: sa.URL, *, read_only: bool) -> Engine:
         cursor = dbapi_connection.cursor()
         if not read_only:
             cursor.execute("PRAGMA journal_mode = WAL")
-            cursor.execute("PRAGMA synchronous = FULL")  # promise P1: an answered trigger survives power loss
+            # Promise P1: an answered trigger survives power loss.
+            cursor.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
             cursor.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         cursor.execute(f"PRAGMA cache_size = -{_CACHE_KILOBYTES}")
         cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")

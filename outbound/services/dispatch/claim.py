@@ -17,7 +17,7 @@ Chunks = AsyncIterator[list[Message]]
 
 async def claim(slice_: Slice, kit: Kit) -> Chunks:
     """Claim up to a slice of messages, scheduled ones whose time has come included; yield them as they are wanted."""
-    messages = await kit.writer.write(lambda connection: _claim(connection, slice_, kit))
+    messages = await kit.writer.write(lambda connection: take(connection, slice_, kit))
     if not messages:
         return
     hit("claim.done")
@@ -93,7 +93,8 @@ def _account(message: Message, kit: Kit) -> str:
     return usable[min(message.leg, len(usable)) - 1] if usable else ""
 
 
-def _claim(connection: Connection, slice_: Slice, kit: Kit) -> list[Message]:
+def take(connection: Connection, slice_: Slice, kit: Kit) -> list[Message]:
+    """Claim up to a slice of messages, scheduled ones whose time has come included."""
     settings = kit.settings
     kit.breakers.adopt(connection, slice_.now)
     outbox.promote_due(connection, slice_.lane, now=slice_.now)

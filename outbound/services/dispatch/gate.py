@@ -50,9 +50,9 @@ async def gate(slice_: Slice, kit: Kit, chunks: Chunks) -> AsyncIterator[list[Pa
         active = await asyncio.to_thread(kit.active)
         if active is None:
             raise OutboundError("release.none", "no release is active", "publish one with `outbound apply`")
-        releases = await asyncio.to_thread(_releases, kit, active, chunk)
+        releases = await asyncio.to_thread(wording, kit, active, chunk)
         try:
-            passed = await kit.writer.write(_Gate(slice_, kit, releases, chunk))
+            passed = await kit.writer.write(GateTransaction(slice_, kit, releases, chunk))
         except DBAPIError:
             raise
         except Exception as error:  # noqa: BLE001 - fail closed: one bad row must not stop the others
@@ -67,9 +67,9 @@ async def gate(slice_: Slice, kit: Kit, chunks: Chunks) -> AsyncIterator[list[Pa
             yield passed
 
 
-async def _alone(slice_: Slice, kit: Kit, releases: "_Releases", message: Message) -> list[Passed]:
+async def _alone(slice_: Slice, kit: Kit, releases: "Wording", message: Message) -> list[Passed]:
     try:
-        return await kit.writer.write(_Gate(slice_, kit, releases, [message]))
+        return await kit.writer.write(GateTransaction(slice_, kit, releases, [message]))
     except DBAPIError:
         raise
     except Exception as error:  # noqa: BLE001 - fail closed: held with the reason, looked at again later
@@ -85,14 +85,14 @@ async def _alone(slice_: Slice, kit: Kit, releases: "_Releases", message: Messag
 
 
 @dataclass(frozen=True, slots=True)
-class _Releases:
+class Wording:
     """The active release, and by id every other one that words a message of the chunk."""
 
     active: Active
     by_id: Mapping[str, Active]
 
 
-def _releases(kit: Kit, active: Active, chunk: Sequence[Message]) -> _Releases:
+def wording(kit: Kit, active: Active, chunk: Sequence[Message]) -> Wording:
     """Compile before the transaction. A release that cannot be read fails the gates of its own messages only."""
     found = {active.id: active}
     others = (m for m in chunk if m.release != active.id)
@@ -101,13 +101,13 @@ def _releases(kit: Kit, active: Active, chunk: Sequence[Message]) -> _Releases:
             found[release_id] = kit.load_release(release_id)
         except OutboundError as error:
             log.error("release failed", code=error.code, release=release_id[:12])  # noqa: TRY400 - likewise
-    return _Releases(active, found)
+    return Wording(active, found)
 
 
-class _Gate:
+class GateTransaction:
     """The transaction of one chunk. Called with its connection; answers what may go."""
 
-    def __init__(self, slice_: Slice, kit: Kit, releases: _Releases, chunk: Sequence[Message]) -> None:
+    def __init__(self, slice_: Slice, kit: Kit, releases: Wording, chunk: Sequence[Message]) -> None:
         self._slice, self._kit, self._releases, self._chunk = slice_, kit, releases.by_id, chunk
         self._active = releases.active
         self._now = slice_.moment()
@@ -120,6 +120,7 @@ class _Gate:
         self._later: dict[datetime, list[str]] = {}
 
     def __call__(self, connection: Connection) -> list[Passed]:
+        """Judge the chunk in ``connection``'s transaction, and write what was decided."""
         self._at = time.monotonic()  # before anything is read: a revocation it does not see is younger
         ours = outbox_claims.lock_claimed(connection, {m.id: m.lease_token for m in self._chunk})
         messages = [m for m in self._chunk if m.id in ours]

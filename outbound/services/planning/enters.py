@@ -48,16 +48,22 @@ def plan_enters(work: Pass) -> None:
         return
     hour = full_hour(work.now).isoformat()
     with work.database.read() as connection:
-        swept = runs.read_fact(connection, _SWEPT)
         asked = changes.sweep_asked(connection)
-    if swept == hour and asked is None:
-        return
+        if not sweep_due(connection, work.now):
+            return
     for door in doorways.values():
         _sweep(work, door)
     with work.database.write() as connection:
         runs.write_fact(connection, _SWEPT, hour)
         if asked is not None:
             changes.sweep_done(connection, asked)
+
+
+def sweep_due(connection: Connection, now: datetime) -> bool:
+    """Whether nobody has asked about everybody in this hour yet, or somebody wants it done again."""
+    return (
+        runs.read_fact(connection, _SWEPT) != full_hour(now).isoformat() or changes.sweep_asked(connection) is not None
+    )
 
 
 def full_hour(now: datetime) -> datetime:

@@ -3,18 +3,14 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-import sqlalchemy as sa
-
-from outbound.domain.message import MessageState
 from outbound.services.planning.agenda import due_days, due_slots
 from outbound.services.planning.buckets import Buckets
 from outbound.services.planning.compiled import compiled
 from outbound.services.planning.enters import next_sweep
 from outbound.services.planning.unknown import patience
 from outbound.services.releases import Active
-from outbound.storage import changes, pending, tables
+from outbound.storage import changes, next_messages, pending
 from outbound.storage.database import Database
-from outbound.storage.outbox import state_is
 
 _LOOK_AHEAD = tuple(timedelta(days=days) for days in (1, 8, 40, 400))
 
@@ -24,22 +20,20 @@ def next_due(database: Database, active: Active, *, now: datetime) -> datetime |
 
     A slot counts at its own time, although planning takes it up half an hour earlier. Looks 400 days ahead.
     """
-    waiting = [
-        *_messages(database),
-        *_events(database, active, now),
-        *_changes(database, active, now),
-        *_slots(database, active, now),
-    ]
+    waiting = [*next_waiting(database, active, now=now), *_slots(database, active, now)]
     return max(min(waiting), now) if waiting else None
 
 
+def next_waiting(database: Database, active: Active, *, now: datetime) -> Iterator[datetime]:
+    """When what the database holds already is due: queued messages, events, changes, the look at segments."""
+    yield from _messages(database)
+    yield from _events(database, active, now)
+    yield from _changes(database, active, now)
+
+
 def _messages(database: Database) -> Iterator[datetime]:
-    message = tables.message
-    queued = state_is(MessageState.SCHEDULED, MessageState.READY)
     with database.read() as connection:
-        found = connection.execute(
-            sa.select(sa.func.min(message.c.not_before, type_=message.c.not_before.type)).where(queued)
-        ).scalar()
+        found = next_messages.earliest(connection)
     if found is not None:
         yield found
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from weakref import WeakKeyDictionary
 
+from sqlalchemy.engine import Connection
+
 from outbound.domain.keyring import Keyring
 from outbound.services.planning.buckets import Buckets
 from outbound.services.planning.compiled import compiled
@@ -102,13 +104,18 @@ class Pass:
         return PlanReport(counts=self.counts, events=self.events, firings=self.firings, missed=tuple(self.missed))
 
 
+def waits(connection: Connection) -> idle.Waits:
+    """What is in no calendar and waits to be planned."""
+    return idle.waits(connection, _FACT)
+
+
 def open_pass(database: Database, active: Active, *, now: datetime, keyring: Keyring | None) -> Pass:
     """The pass for ``now``: from where the last one stood to half an hour ahead."""
     with database.read() as connection:
-        waits = idle.waits(connection, _FACT)
+        found = waits(connection)
         buckets = Buckets(database, active.ruleset.policy)
         buckets.load(connection, compiled(active).kinds)
-    fact = waits.fact
+    fact = found.fact
     activated = active.activated_at or now
     stale = True
     if fact is None:
@@ -129,8 +136,8 @@ def open_pass(database: Database, active: Active, *, now: datetime, keyring: Key
         until=now + AHEAD,
         stale=stale,
         buckets=buckets,
-        waiting=waits.events,
-        changed=waits.changes,
-        moved=waits.moves,
+        waiting=found.events,
+        changed=found.changes,
+        moved=found.moves,
         keyring=keyring,
     )

@@ -19,7 +19,7 @@ from outbound.domain.durations import Duration, DurationUnit
 from outbound.domain.ids import new_id
 from outbound.domain.message import Lane
 from outbound.domain.policy import CalendarPeriod, Cap, Losers
-from outbound.services.dispatch.gate import _Gate, _Releases
+from outbound.services.dispatch.gate import GateTransaction, Wording
 from outbound.services.dispatch.kit import Slice
 from outbound.storage import outbox_claims, tables
 from outbound.storage.database import Database, database_now
@@ -273,7 +273,7 @@ def gate_once(world: World, message_id: str, *, opened: threading.Barrier) -> No
             now=NOW,
         )
     slice_ = Slice(lane=Lane.BULK, now=NOW, chunk=1)
-    gate = _Gate(slice_, kit, _Releases(world.active, {world.active.id: world.active}), claimed)
+    gate = GateTransaction(slice_, kit, Wording(world.active, {world.active.id: world.active}), claimed)
     opened.wait(30)
     with world.database.write() as connection:
         gate(connection)

@@ -1,0 +1,31 @@
+"""When the earliest queued message may leave."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from outbound.domain.message import Lane, MessageState
+from outbound.storage.outbox import state_is
+from outbound.storage.prepared import Prepared
+from outbound.storage.tables import message
+
+_AT = message.c.not_before
+# One MIN for each lane and state: each is the first entry of a partial index, however many messages wait.
+_EARLIEST = Prepared(
+    sa.select(
+        *(
+            sa.select(sa.func.min(_AT, type_=_AT.type))
+            .where(state_is(state), message.c.lane == lane.value)
+            .scalar_subquery()
+            for lane in Lane
+            for state in (MessageState.SCHEDULED, MessageState.READY)
+        )
+    )
+)
+
+
+def earliest(connection: Connection) -> datetime | None:
+    """The earliest ``not_before`` (UTC) of the messages that are scheduled or ready; None when there are none."""
+    [row] = _EARLIEST.rows(connection)
+    return min((at for at in row if at is not None), default=None)
