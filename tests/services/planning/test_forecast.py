@@ -74,13 +74,13 @@ def test_a_week_is_told_by_rule_day_hour_and_person_on_both_databases(shop: Data
     news = rule(found, "news")
     assert (news.entered, news.sent, news.skipped, news.waiting) == (4, 2, 2, 0)
     assert news.skipped_by == {"consent.newsletter": 1, "unreachable.no_email": 1}
-    assert news.cost == 400 + 70_000
+    assert news.cost == 400 + 2 * 70_000  # with the way to say STOP it takes two segments
     assert (rule(found, "order").sent, rule(found, "order").cost) == (1, 400)
     sunday = utc("2026-05-10 00:00").date()
     assert found.days == (
         DayFigures(day=MONDAY.date(), channel="email", messages=1, cost=400),
         DayFigures(day=sunday, channel="email", messages=1, cost=400),
-        DayFigures(day=sunday, channel="sms", messages=1, cost=70_000),
+        DayFigures(day=sunday, channel="sms", messages=1, cost=140_000),
     )
     assert [(one.hour.isoformat(), one.messages) for one in found.hours] == [
         ("2026-05-04T08:00:00+02:00", 1),
@@ -88,7 +88,7 @@ def test_a_week_is_told_by_rule_day_hour_and_person_on_both_databases(shop: Data
     ]
     assert found.people == {0: 2, 1: 1, 2: 1}
     assert found.most == (("ada", 2), ("ben", 1))
-    assert (found.sent, found.cost, found.currency, found.zone) == (3, 70_800, "EUR", "Europe/Rome")
+    assert (found.sent, found.cost, found.currency, found.zone) == (3, 140_800, "EUR", "Europe/Rome")
 
 
 def test_it_leaves_the_original_as_it_is(shop: Database) -> None:
