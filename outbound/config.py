@@ -215,6 +215,25 @@ def _size(text: str) -> int:
     return int(found[1]) * {"MB": 10**6, "GB": 10**9, "TB": 10**12}[found[2]]
 
 
+class ApiSection(_Section):
+    """Bounds of the API. ``rate`` is what one key may ask of one process; ``body`` and ``bulk`` are kilobytes."""
+
+    rate: str = "3000/s"
+    body: int = Field(default=256, ge=1, le=16 * 1024)
+    bulk: int = Field(default=64 * 1024, ge=1, le=1024 * 1024)
+
+    @field_validator("rate")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        parse_rate(value)
+        return value
+
+    @property
+    def per_second(self) -> float | None:
+        """``rate`` as a number; None for any number."""
+        return parse_rate(self.rate)
+
+
 class DispatchSection(_Section):
     """Slice size and times of the daemon, in messages and seconds.
 
@@ -241,6 +260,7 @@ class Settings(_Section):
     safety: SafetySection = SafetySection()
     dispatch: DispatchSection = DispatchSection()
     alerts: AlertsSection = AlertsSection()
+    api: ApiSection = ApiSection()
 
     root: Path = Field(default=Path(), exclude=True)
     secrets: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)

@@ -18,7 +18,7 @@ from outbound.runtime.hands import Hand, Moved
 from outbound.runtime.hints import InProcessHints
 from outbound.runtime.serving import Listener
 from outbound.runtime.watch import Watch
-from outbound.services import memory, pauses, planning, presence, receipts, releases, snapshots, uncertain
+from outbound.services import idempotency, memory, pauses, planning, presence, receipts, releases, snapshots, uncertain
 from outbound.services.dispatch import SliceReport
 from outbound.storage import mark_file
 
@@ -204,6 +204,7 @@ class Daemon:
         now, database = datetime.now(UTC), self._app.database
         if closed := uncertain.close_old(database, now=now):
             log.warning("closed as unknown", messages=closed)
+        idempotency.forget_old(database, now=now)
         active = releases.active(database)
         ruleset = active.ruleset if active else None
         if woken := pauses.go_on_waking(database, ruleset, now=now, thorough=thorough):

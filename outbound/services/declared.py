@@ -52,3 +52,20 @@ def running(database: Database) -> Declared:
     if found is None:
         raise OutboundError("release.none", "no release is active", "run `outbound apply`")
     return found
+
+
+class Reader:
+    """Reads what the running release declares again and again, and unpacks it only when it is another one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._last: tuple[int, str] | None = None
+        self._declared: Declared | None = None
+
+    def read(self) -> Declared | None:
+        """What is declared now; None before the first release. Raises OutboundError ``release.unreadable``."""
+        with self._database.read() as connection:
+            active = store.newest(connection)
+        if active != self._last:
+            self._declared, self._last = newest(self._database), active
+        return self._declared

@@ -32,7 +32,26 @@ def record_event(
     event. ``at`` is when it happened, ``now`` unless given. Raises OutboundError ``event.name`` or ``event.data``
     when the schema does not know it so, and ``event.id`` when the id stands for an event of another customer.
     """
-    event = Event(
+    event = make_event(schema, name=name, customer_id=customer_id, data=data, event_id=event_id, at=at, now=now)
+    with database.write() as connection:
+        fresh = event_log.append(connection, [event], now=now, fire=True, source=source)
+        if not fresh and event_log.customer_of(connection, event.id) != customer_id:
+            raise another_customer(event)
+    return event, fresh == 1
+
+
+def make_event(
+    schema: Schema,
+    *,
+    name: str,
+    customer_id: str,
+    data: Mapping[str, Scalar],
+    event_id: str | None = None,
+    at: datetime | None = None,
+    now: datetime,
+) -> Event:
+    """The event as it is to be recorded. Raises OutboundError ``event.name`` or ``event.data``."""
+    return Event(
         id=f"{name}/{event_id}" if event_id else new_id(now),
         name=name,
         customer_id=customer_id,
@@ -40,12 +59,12 @@ def record_event(
         at=at or now,
         received_at=now,
     )
-    with database.write() as connection:
-        fresh = event_log.append(connection, [event], now=now, fire=True, source=source)
-        if not fresh and event_log.customer_of(connection, event.id) != customer_id:
-            message = f"{name} {event_id} was recorded for another customer"
-            raise OutboundError("event.id", message, "check the id: one id is one event")
-    return event, fresh == 1
+
+
+def another_customer(event: Event) -> OutboundError:
+    """One id is one event, of one customer."""
+    message = f"{event.id.replace('/', ' ', 1)} was recorded for another customer"
+    return OutboundError("event.id", message, "check the id: one id is one event")
 
 
 def check_event(schema: Schema, *, name: str, data: Mapping[str, Scalar]) -> dict[str, Scalar]:

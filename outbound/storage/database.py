@@ -19,6 +19,8 @@ _BUSY_TIMEOUT_MS = 30_000
 _CHECKPOINT_PAGES = 16_000
 """64 MB of log: whoever writes past that copies it into the database. ``checkpoint`` does so before, elsewhere."""
 _CACHE_KILOBYTES = 16_000
+_DURABLE = frozenset({"2", "3", "on", "remote_apply", "remote_write", "local"})
+"""SQLite's FULL and EXTRA; on PostgreSQL everything that waits for the own disk."""
 
 
 class Database:
@@ -30,9 +32,10 @@ class Database:
 
     ``read_only``: the database itself refuses whatever would change it, also a file that only may be read.
     ``durable`` False is for a SQLite file that nobody needs after this process: nothing waits for the disk.
+    ``wait``: for callers who cannot wait long: seconds until a lock, or a connection of the pool, is given up.
     """
 
-    def __init__(self, url: str, *, read_only: bool = False, durable: bool = True) -> None:
+    def __init__(self, url: str, *, read_only: bool = False, durable: bool = True, wait: float | None = None) -> None:
         parsed = make_url(url)
         if parsed.get_backend_name() == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
@@ -43,9 +46,9 @@ class Database:
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.read_only = read_only
         self.engine = (
-            _sqlite_engine(parsed, read_only=read_only, durable=durable)
+            _sqlite_engine(parsed, read_only=read_only, durable=durable, wait=wait)
             if self.is_sqlite
-            else _postgresql_engine(parsed, read_only=read_only)
+            else _postgresql_engine(parsed, read_only=read_only, wait=wait)
         )
         self._reader = (
             self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
@@ -74,6 +77,15 @@ class Database:
             with self.engine.connect() as connection:
                 prepared.execute(connection, "PRAGMA wal_checkpoint(PASSIVE)")
 
+    def require_durable(self) -> None:
+        """Raise ConfigurationError unless what is committed survives a crash (promise P1)."""
+        name = "PRAGMA synchronous" if self.is_sqlite else "SHOW synchronous_commit"
+        with self.engine.connect() as connection:
+            level = str(connection.exec_driver_sql(name).scalar_one())
+        if level not in _DURABLE:
+            message = f"a commit is answered before it is on disk ({name}: {level})"
+            raise ConfigurationError(message, "set synchronous_commit = on for this database and its account")
+
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
@@ -87,15 +99,15 @@ def database_now(connection: Connection) -> datetime:
     return value.astimezone(UTC)
 
 
-def _sqlite_engine(url: sa.URL, *, read_only: bool, durable: bool) -> Engine:
-    waits = _BUSY_TIMEOUT_MS / 1000
+def _sqlite_engine(url: sa.URL, *, read_only: bool, durable: bool, wait: float | None) -> Engine:
+    waits = _BUSY_TIMEOUT_MS / 1000 if wait is None else wait
     if read_only:
         path = Path(url.database or "").resolve()
         engine = sa.create_engine(url, creator=lambda: _open_to_read(path, waits), poolclass=sa.QueuePool)
     else:
         if url.database and url.database != ":memory:":
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(url, connect_args={"timeout": waits})
+        engine = sa.create_engine(url, connect_args={"timeout": waits}, **_pool(wait))
 
     @sa_event.listens_for(engine, "connect")
     def _configure(dbapi_connection: Any, _record: object) -> None:
@@ -107,7 +119,7 @@ def _sqlite_engine(url: sa.URL, *, read_only: bool, durable: bool) -> Engine:
             cursor.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
             cursor.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         cursor.execute(f"PRAGMA cache_size = -{_CACHE_KILOBYTES}")
-        cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+        cursor.execute(f"PRAGMA busy_timeout = {waits * 1000:.0f}")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
         dbapi_connection.create_function("outbound_lower", 1, _lower, deterministic=True)
@@ -145,6 +157,15 @@ def _lower(value: object) -> object:
     return lower(value) if isinstance(value, str) else value
 
 
-def _postgresql_engine(url: sa.URL, *, read_only: bool) -> Engine:
+def _postgresql_engine(url: sa.URL, *, read_only: bool, wait: float | None) -> Engine:
     options = "-c timezone=UTC" + (" -c default_transaction_read_only=on" if read_only else "")
-    return sa.create_engine(url, pool_size=10, pool_pre_ping=True, connect_args={"options": options})
+    connect: dict[str, Any] = {"options": options}
+    if wait is not None:
+        # a statement that only works may take longer than one that waits
+        options += f" -c lock_timeout={wait * 1000:.0f} -c statement_timeout={wait * 6000:.0f}"
+        connect = {"options": options, "connect_timeout": max(2, round(wait))}
+    return sa.create_engine(url, pool_size=10, pool_pre_ping=True, connect_args=connect, **_pool(wait))
+
+
+def _pool(wait: float | None) -> dict[str, Any]:
+    return {} if wait is None else {"pool_timeout": wait}

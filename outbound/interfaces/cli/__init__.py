@@ -38,6 +38,8 @@ COMMANDS = (
     "proof",
     "run",
     "serve",
+    "apikey",
+    "api_schema",
     "status",
     "alerts",
     "report",
@@ -56,7 +58,7 @@ class _InOrder(typer.core.TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        names = [module.rstrip("_") for module in COMMANDS]
+        names = [module.rstrip("_").replace("_", "-") for module in COMMANDS]
         self.commands = dict(sorted(self.commands.items(), key=lambda item: names.index(item[0])))
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from outbound.domain.errors import OutboundError
 from outbound.interfaces.http import assets, health, unsubscribe
+from outbound.interfaces.http.entrance import Entrance
 from outbound.interfaces.http.groups import Group
 from outbound.interfaces.http.guard import Guard
 from outbound.interfaces.http.limits import Asgi, LimitsMiddleware
@@ -23,10 +24,11 @@ log = structlog.get_logger("outbound.http")
 __all__ = ["Site", "create"]
 
 
-def create(site: Site) -> Asgi:
+def create(site: Site, *, api: Asgi | None = None) -> Asgi:
     """The ASGI application. No safe method (GET, HEAD, OPTIONS) changes anything anywhere in it.
 
-    From outside in: guard (path, headers, failures, figures), limits by group, the routes.
+    From outside in: guard (path, headers, failures, figures), limits by group, the routes. ``api`` has limits and
+    errors of its own.
     """
     pages, metrics = Pages(), Metrics()
     groups: Sequence[Group] = (
@@ -39,7 +41,9 @@ def create(site: Site) -> Asgi:
         app.include_router(group.router)
     app.add_exception_handler(OperationalError, _unavailable(site, pages))
     app.add_exception_handler(OutboundError, _refused)
-    return Guard(LimitsMiddleware(app, groups), public_url=site.links.public_url, metrics=metrics)
+    pages_only = LimitsMiddleware(app, groups)
+    whole = Entrance(pages_only, api) if api else pages_only
+    return Guard(whole, public_url=site.links.public_url, metrics=metrics)
 
 
 def _unavailable(site: Site, pages: Pages) -> Callable[[Request, Exception], Response]:

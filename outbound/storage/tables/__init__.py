@@ -1,5 +1,6 @@
 """Every table of the record. Importing this package fills ``SQLModel.metadata``."""
 
+from outbound.storage.tables.access import api_key, api_request
 from outbound.storage.tables.alerts import alert
 from outbound.storage.tables.base import metadata
 from outbound.storage.tables.customers import (
@@ -25,6 +26,8 @@ __all__ = [
     "active_release",
     "address",
     "alert",
+    "api_key",
+    "api_request",
     "attempt",
     "breaker",
     "consent",

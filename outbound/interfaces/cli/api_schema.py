@@ -1,0 +1,15 @@
+"""``outbound api-schema``: the OpenAPI document of the API."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(name="api-schema")
+    def api_schema() -> None:
+        """Print the OpenAPI document of the API, as /api/v1/openapi.json serves it."""
+        from outbound.interfaces.cli.output import print_json
+        from outbound.interfaces.http.api.application import describe, document
+
+        print_json(document(describe(None)))
