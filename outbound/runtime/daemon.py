@@ -16,6 +16,7 @@ from outbound.domain.message import Lane
 from outbound.runtime.failures import Failures
 from outbound.runtime.hands import Hand, Moved
 from outbound.runtime.hints import InProcessHints
+from outbound.runtime.lookout import Lookout
 from outbound.runtime.serving import Listener
 from outbound.runtime.watch import Watch
 from outbound.services import idempotency, memory, pauses, planning, presence, receipts, releases, snapshots, uncertain
@@ -76,9 +77,10 @@ class Daemon:
         scheduler.start()
         hands = [asyncio.create_task(self._hand(lane), name=f"hand-{lane}") for lane in Lane]
         serving = [asyncio.create_task(self._listener.serve(), name="http")] if self._listener else []
-        whole = await self._until_stopped([*hands, *serving])
+        lookout = asyncio.create_task(self._look_out(), name="lookout")
+        whole = await self._until_stopped([*hands, lookout, *serving])
         scheduler.shutdown(wait=False)
-        finished = await self._drain(hands)
+        finished = await self._drain([*hands, lookout])
         if self._listener:
             self._listener.stop()
             await asyncio.gather(*serving, return_exceptions=True)
@@ -180,6 +182,21 @@ class Daemon:
             await self._in_thread(self._plan)
         self._planned.set()
         self._hints.hint_all()
+
+    async def _look_out(self) -> None:
+        await self._planned.wait()
+        lookout = Lookout(
+            self._app.database,
+            plan=self._plan_arrived,
+            hint=lambda: self._hints.hint(Lane.EXPRESS),
+            in_thread=self._in_thread,
+            failures=self._failures,
+        )
+        await lookout.watch(self._stopping)
+
+    def _plan_arrived(self) -> None:
+        active = releases.running(self._app.database)
+        planning.plan_arrived(self._app.database, active, now=datetime.now(UTC), keyring=self._app.links.keyring)
 
     def _plan(self) -> None:
         active = releases.running(self._app.database)

@@ -20,6 +20,8 @@ BENCHES = {
     "sign_dkim": "outbound.testing.bench.sign_dkim:measure",
     "send_email_sqlite": "outbound.testing.bench.send_email:measure_sqlite",
     "send_email_pg": "outbound.testing.bench.send_email:measure_pg",
+    "latency_idle": "outbound.testing.bench.latency:measure_idle",
+    "latency_bulk": "outbound.testing.bench.latency:measure_bulk",
     "cli_start": "outbound.services.bench.cli_start:measure",
 }
 """Name to module and function; loaded when it runs. The ones that need servers live in the test kit."""

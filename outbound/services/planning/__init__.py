@@ -36,6 +36,9 @@ STAGES: tuple[Callable[[Pass], None], ...] = (
 )
 """What one pass does, in order: what people did before what the calendar says."""
 
+ARRIVED: tuple[Callable[[Pass], None], ...] = (plan_newcomers, plan_events)
+"""What is planned at once when an event comes in; the rest is for the next tick."""
+
 
 def plan_due(database: Database, active: Active, *, now: datetime, keyring: Keyring | None = None) -> PlanReport:
     """Plan everything due at ``now`` (UTC): pending events, and slots and dates up to half an hour ahead.
@@ -51,4 +54,14 @@ def plan_due(database: Database, active: Active, *, now: datetime, keyring: Keyr
     return work.finish()
 
 
-__all__ = ["STAGES", "Counts", "Missed", "PlanReport", "next_due", "plan_due"]
+def plan_arrived(database: Database, active: Active, *, now: datetime, keyring: Keyring | None = None) -> PlanReport:
+    """Show the pending events to the rules, and nothing else. May run beside ``plan_due``; raises as it does."""
+    work = open_pass(database, active, now=now, keyring=keyring)
+    work.stale = False  # how far the calendar is planned is not ours to say
+    for stage in ARRIVED:
+        with work.isolated():
+            stage(work)
+    return work.finish()
+
+
+__all__ = ["STAGES", "Counts", "Missed", "PlanReport", "next_due", "plan_arrived", "plan_due"]

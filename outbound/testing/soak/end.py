@@ -24,13 +24,15 @@ COMMIT_WITHIN = timedelta(seconds=40)
 
 
 def drain(world: World, seconds: float = DRAIN_SECONDS) -> list[Violation]:
-    """Let everything finish that can. What is still in motion after ``seconds`` is a violation of P3."""
+    """Let everything finish that can. Where nothing has moved for ``seconds``, what is left is a violation of P3."""
     world.heal()
     world.restart_daemons()
-    deadline = time.monotonic() + seconds
+    before, moved = "", time.monotonic()
     while left := _left(world):
-        if time.monotonic() > deadline:
-            return [Violation(invariant="P3", subject="drain", text=f"still in motion after {seconds:.0f} s: {left}")]
+        if left != before:
+            before, moved = left, time.monotonic()
+        if time.monotonic() > moved + seconds:
+            return [Violation(invariant="P3", subject="drain", text=f"nothing moved for {seconds:.0f} s: {left}")]
         bring_forward(world)
         for daemon in world.daemons:
             daemon.start()
