@@ -234,6 +234,12 @@ class ApiSection(_Section):
         return parse_rate(self.rate)
 
 
+class CheckSection(_Section):
+    """``caniemail``: a folder of the caniemail repository, relative to outbound.toml, for `outbound check`."""
+
+    caniemail: str = ""
+
+
 class DispatchSection(_Section):
     """Slice size and times of the daemon, in messages and seconds.
 
@@ -259,6 +265,7 @@ class Settings(_Section):
     mailbox: MailboxSection = MailboxSection()
     safety: SafetySection = SafetySection()
     dispatch: DispatchSection = DispatchSection()
+    check: CheckSection = CheckSection()
     alerts: AlertsSection = AlertsSection()
     api: ApiSection = ApiSection()
 

@@ -19,6 +19,7 @@ from outbound.domain.rule import Schema
 from outbound.domain.source import Problem, Severity, Span
 from outbound.engine import rulefiles
 from outbound.engine.rendering import Templates, compile_templates
+from outbound.engine.rendering.clients import Support
 from outbound.services import refusals
 from outbound.services.baselines import index_attributes, take_baselines
 from outbound.services.experiment_freeze import frozen_problems
@@ -89,18 +90,25 @@ def read_files(rules_dir: Path, templates_dir: Path) -> Files:
     return files
 
 
-def check(files: Files) -> Checked:
-    """Parse, type-check and compile everything, and report every problem found. The same files are compiled once."""
+def check(files: Files, *, support: Support | None = None) -> Checked:
+    """Parse, type-check and compile everything, and report every problem found. The same files are compiled once.
+
+    With ``support`` it also warns of what many mail programs lack.
+    """
+    if support is not None:
+        return _check(files, support)
     name = name_of(files)
     return _checked.get(name) or _checked.keep(name, _check(files))
 
 
-def _check(files: Files) -> Checked:
+def _check(files: Files, support: Support | None = None) -> Checked:
     loaded = rulefiles.load(files)
     read = loaded.readable
     if read is None:
         return Checked(ruleset=None, templates=None, problems=loaded.problems)
-    templates, problems = compile_templates(files, policy=read.policy, schema=read.schema, rules=read.rules)
+    templates, problems = compile_templates(
+        files, policy=read.policy, schema=read.schema, rules=read.rules, support=support
+    )
     found = (*loaded.problems, *problems)
     if templates is None or any(p.severity is Severity.ERROR for p in found):
         return Checked(ruleset=None, templates=None, problems=found)

@@ -12,6 +12,7 @@ from outbound.domain.rule import Rule, Schema
 from outbound.domain.source import Problem, Severity, Span
 from outbound.engine.rendering import brand as brands
 from outbound.engine.rendering.assets import ATTACHMENT_TYPES, IMAGE_TYPES, MAX_ATTACHMENT_BYTES, collect, extension
+from outbound.engine.rendering.clients import Support
 from outbound.engine.rendering.codes import Code
 from outbound.engine.rendering.manifest import Manifest, read_manifest
 from outbound.engine.rendering.parts import Workshop
@@ -32,12 +33,18 @@ _KNOWN: Final = (
 
 
 def compile_templates(
-    files: Files, *, policy: Policy, schema: Schema, rules: Mapping[str, Rule] | None = None
+    files: Files,
+    *,
+    policy: Policy,
+    schema: Schema,
+    rules: Mapping[str, Rule] | None = None,
+    support: Support | None = None,
 ) -> tuple[Templates | None, tuple[Problem, ...]]:
     """Compile every folder of ``templates/``; None when any problem is an error.
 
     Each template is also rendered with its sample in every language, on every channel, for each class of message that
     ``rules`` send it as (every class of the policy where no rule names it), and compared with what those rules know.
+    With ``support`` what many mail programs lack is reported too.
     """
     report = Report()
     brand = brands.read(files, policy, report)
@@ -60,7 +67,9 @@ def compile_templates(
     if not report.errors:
         usage = Usage(rules or {}, policy)
         usage.check_context(manifests, schema, report)
-        templates.sample_parts = check_samples(templates, manifests, policy, usage, report)
+        templates.sample_parts = check_samples(
+            templates, manifests, policy, usage, report, files=files, support=support
+        )
     problems = report.problems(files)
     failed = any(problem.severity is Severity.ERROR for problem in problems)
     return (None if failed else templates), problems

@@ -8,9 +8,12 @@ from typing import Final
 
 from outbound.domain.customer import ChannelName
 from outbound.domain.policy import Policy
+from outbound.domain.release import Files
 from outbound.domain.rendered import RenderedEmail, RenderedSms, RenderStop
 from outbound.domain.source import Span
+from outbound.engine.rendering.clients import Support
 from outbound.engine.rendering.codes import Code
+from outbound.engine.rendering.inspection import Inspection
 from outbound.engine.rendering.manifest import Manifest
 from outbound.engine.rendering.report import Report
 from outbound.engine.rendering.segmenting import count
@@ -30,7 +33,14 @@ CLIPPED_AT: Final = 102_000
 
 
 def check_samples(
-    templates: Templates, manifests: Mapping[str, Manifest], policy: Policy, usage: Usage, report: Report
+    templates: Templates,
+    manifests: Mapping[str, Manifest],
+    policy: Policy,
+    usage: Usage,
+    report: Report,
+    *,
+    files: Files,
+    support: Support | None = None,
 ) -> dict[str, int]:
     """Report what goes wrong when the sample of each template is rendered. Answers the SMS segments it needs."""
     parts: dict[str, int] = {}
@@ -39,8 +49,9 @@ def check_samples(
             for language in policy.brand.languages:
                 if templates.language(name, channel, language) != language:
                     continue
+                look = Inspection(name, language, files, manifest.span, frozenset(templates.assets()), support)
                 for message_class in usage.classes(name):
-                    case = _Case(templates, name, channel, language, message_class, manifest, policy, report)
+                    case = _Case(templates, name, channel, language, message_class, manifest, policy, report, look)
                     parts[name] = max(parts.get(name, 1), case.check(certain=usage.is_used(name)))
     return parts
 
@@ -57,6 +68,7 @@ class _Case:
     manifest: Manifest
     policy: Policy
     report: Report
+    look: Inspection
 
     @property
     def where(self) -> str:
@@ -109,15 +121,22 @@ class _Case:
             self.report.warning(Code.CLIPPED, self.manifest.span, message)
         if required:
             _check_marketing(rendered, self.where, self.policy, self.report)
+        self.look.inspect(rendered.html, LINKS, self.report)
 
     def _sms(self, rendered: RenderedSms, *, required: bool) -> None:
         if required and LINKS.unsubscribe not in rendered.text:
             spot = Span("templates/brand/layout.sms.txt", 1, 1)
             self.report.error(Code.UNSUBSCRIBE, spot, f"{self.where}: no way to opt out", "write {{ unsubscribe_url }}")
-        odd = count(rendered.text).forced_by
-        if odd:
-            hint = f"{' '.join(odd)} make every part hold 70 characters instead of 160"
-            self.report.warning(Code.SMS_UNICODE, self.manifest.span, f"{self.where}: not GSM 7 bit", hint)
+        found = count(rendered.text)
+        if found.forced_by:
+            without = count("".join("?" if one in found.forced_by else one for one in rendered.text)).segments
+            hint = f"{' '.join(found.forced_by)} make every part hold 70 characters instead of 160"
+            message = f"{self.where}: not GSM 7 bit: {_parts(found.segments)}, {without} without"
+            self.report.warning(Code.SMS_UNICODE, self.manifest.span, message, hint)
+
+
+def _parts(number: int) -> str:
+    return f"{number} part" if number == 1 else f"{number} parts"
 
 
 def _check_marketing(rendered: RenderedEmail, where: str, policy: Policy, report: Report) -> None:

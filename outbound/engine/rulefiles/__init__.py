@@ -17,6 +17,7 @@ from outbound.engine.rulefiles.codes import Code
 from outbound.engine.rulefiles.findings import Findings
 from outbound.engine.rulefiles.loops import refuse_loops
 from outbound.engine.rulefiles.nodes import Node
+from outbound.engine.rulefiles.overlaps import warn_overlaps
 from outbound.engine.rulefiles.policy_file import read_policy
 from outbound.engine.rulefiles.rule_file import read_rule
 from outbound.engine.rulefiles.schema_file import read_schema
@@ -124,6 +125,15 @@ def _rules(documents: dict[str, list[Node]], findings: Findings, world: World) -
                 rules[read.id] = read.rule
                 triggers[read.id] = read.trigger
     refuse_loops(rules, triggers, world.segments, findings)
+    if world.policy is not None and world.schema is not None:
+        warn_overlaps(
+            rules,
+            triggers,
+            policy=world.policy,
+            schema=world.schema,
+            segments=world.segments,
+            findings=findings,
+        )
     return rules
 
 

@@ -80,3 +80,4 @@ class Code(StrEnum):
     SAME_DAY = "same-day"
     UNIT_OPTIONAL = "unit-optional"
     ALWAYS_QUIET = "always-quiet"
+    OVERLAP = "overlap"

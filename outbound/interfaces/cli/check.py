@@ -16,40 +16,84 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def check(
+        files: Annotated[
+            list[Path] | None, typer.Argument(metavar="FILES", help="Tell only of these files; all are checked.")
+        ] = None,
         rules: Annotated[
             Path | None, typer.Option(metavar="FOLDER", help="Check this folder of rules (default: the workspace's).")
         ] = None,
         templates: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Likewise for templates.")] = None,
+        caniemail: Annotated[
+            Path | None,
+            typer.Option(metavar="FOLDER", help="A copy of the caniemail repository: what mail programs lack."),
+        ] = None,
+        strict: Annotated[bool, typer.Option("--strict", help="Exit 1 on warnings too.")] = False,
+        output: Annotated[
+            str, typer.Option("--format", metavar="FORMAT", help="text, json, or github (annotations of a workflow).")
+        ] = "text",
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         """Find every problem of rules and templates before it matters. Exit 1 on any error."""
+        from outbound.interfaces.cli.arguments import wrong_usage
         from outbound.interfaces.cli.exits import EXIT_ERROR
         from outbound.interfaces.cli.output import print_json
+        from outbound.interfaces.cli.progress import steps
+        from outbound.services import caniemail as mail_programs
         from outbound.services import releases
 
-        rules, templates = folders(rules, templates)
-        checked = releases.check(releases.read_files(rules, templates))
+        if output not in FORMATS:
+            wrong_usage(f"--format takes {', '.join(FORMATS)}; not {output!r}")
+        rules, templates, known = folders(rules, templates, caniemail)
+        with steps("check"):
+            support = mail_programs.read(known) if known else None
+            checked = releases.check(releases.read_files(rules, templates), support=support)
         problems = named_by_folder(checked.problems, {"rules": rules, "templates": templates})
-        if as_json:
+        if files:
+            wanted = {path.resolve() for path in files}
+            problems = [p for p in problems if Path(p.span.file).resolve() in wanted]
+        if as_json or output == "json":
             print_json(problems)
+        elif output == "github":
+            for problem in problems:
+                typer.echo(annotation(problem))
         else:
             for problem in problems:
                 typer.echo(problem.render())
             rules_found = len(checked.ruleset.rules) if checked.ruleset else 0
             typer.echo(summary(problems) if problems else f"{rules_found} rules, no problem found.")
-        if checked.errors:
+        if any(strict or problem.severity.value == "error" for problem in problems):
             raise typer.Exit(EXIT_ERROR)
 
 
-def folders(rules: Path | None, templates: Path | None) -> tuple[Path, Path]:
-    """The named folders, or those of the workspace where one is not named."""
+FORMATS = ("text", "json", "github")
+
+
+def folders(rules: Path | None, templates: Path | None, caniemail: Path | None) -> tuple[Path, Path, Path | None]:
+    """The named folders, or those of the workspace where one is not named; the last may be in neither."""
     from outbound.interfaces.cli.context import open_context
 
     if rules is None or templates is None:
         with open_context() as context:
-            rules = rules or context.settings.rules_dir
-            templates = templates or context.settings.templates_dir
-    return rules, templates
+            settings = context.settings
+            rules = rules or settings.rules_dir
+            templates = templates or settings.templates_dir
+            if caniemail is None and settings.check.caniemail:
+                caniemail = settings.root / settings.check.caniemail
+    return rules, templates, caniemail
+
+
+def annotation(problem: "Problem") -> str:
+    """The problem as a workflow command of GitHub Actions, which shows it at its line of a pull request."""
+    span = problem.span
+    text = f"{problem.message} -> {problem.suggestion}" if problem.suggestion else problem.message
+    places = f"line={span.line},endLine={span.line},col={span.column},endColumn={span.column + span.width}"
+    return f"::{problem.severity} file={_escaped(span.file, ':,')},{places},title={problem.code}::{_escaped(text)}"
+
+
+def _escaped(text: str, also: str = "") -> str:
+    for character in ("%", "\r", "\n", *also):
+        text = text.replace(character, f"%{ord(character):02X}")
+    return text
 
 
 def named_by_folder(problems: "Iterable[Problem]", roots: "Mapping[str, Path]") -> "list[Problem]":

@@ -10,6 +10,7 @@ from outbound.domain.release import Ruleset
 from outbound.domain.rendered import Rendered, RenderedEmail, RenderedSms, RenderStop
 from outbound.domain.source import Problem
 from outbound.engine.rendering import Links, Templates, compile_templates
+from outbound.engine.rendering.clients import Support
 from outbound.engine.rulefiles import load
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -112,10 +113,12 @@ def files(extra: Mapping[str, str | bytes] | None = None) -> dict[str, bytes]:
     }
 
 
-def compiled(extra: Mapping[str, str | bytes] | None = None) -> tuple[Templates | None, tuple[Problem, ...]]:
+def compiled(
+    extra: Mapping[str, str | bytes] | None = None, *, support: Support | None = None
+) -> tuple[Templates | None, tuple[Problem, ...]]:
     """The small set compiled against the shipped policy and schema."""
     ruleset = shipped_ruleset()
-    return compile_templates(files(extra), policy=ruleset.policy, schema=ruleset.schema)
+    return compile_templates(files(extra), policy=ruleset.policy, schema=ruleset.schema, support=support)
 
 
 def good(extra: Mapping[str, str | bytes] | None = None) -> Templates:

@@ -39,8 +39,8 @@ def _timed(files: dict[str, bytes]) -> tuple[Loaded, float]:
 
 def test_every_code_of_the_loader_is_met_by_a_flaw_or_by_a_test_of_its_own() -> None:
     met = {p.code for param in CASES for p in problems_of(param.values[0].files())}
-    # test_rulefiles_files.py, test_rulefiles_limits.py, test_policy_values.py
-    elsewhere = {Code.MISSING_FILE, Code.FILE_NAME, Code.TOO_LARGE, Code.NO_RECEIPTS}
+    # test_rulefiles_files.py, test_rulefiles_limits.py, test_policy_values.py, test_rulefiles_overlaps.py
+    elsewhere = {Code.MISSING_FILE, Code.FILE_NAME, Code.TOO_LARGE, Code.NO_RECEIPTS, Code.OVERLAP}
     assert set(Code) - met == elsewhere
 
 

@@ -125,6 +125,21 @@ def test_check_reports_place_and_suggestion_and_apply_refuses(shop: Shop) -> Non
     assert "refused" not in shop.run("status").out
 
 
+def test_check_tells_github_only_some_files_and_is_strict_on_demand(shop: Shop) -> None:
+    rules = shop.folder / "rules" / "rules.yaml"
+    shop.write("rules/segments.yaml", "segment: idle\nif: customer.country == 'IT'\n")
+    assert "no rule uses segment" in shop.run("check").out
+    assert shop.run("check", "--strict", status=1).out.endswith("1 warning\n")
+    assert shop.run("check", str(rules), "--strict").out == "3 rules, no problem found.\n"
+    assert shop.run("check", "--format", "github").out == (
+        f"::warning file={shop.folder}/rules/segments.yaml,line=1,endLine=1,col=10,endColumn=14,title=unused-segment"
+        "::no rule uses segment 'idle' -> remove it, or use it in a rule\n"
+    )
+    assert shop.run("check", "--format", "json").json[0]["code"] == "unused-segment"
+    assert "--format takes text, json, github" in shop.run("check", "--format", "xml", status=64).err
+    assert "[caniemail.folder]" in shop.run("check", "--caniemail", str(shop.folder), status=1).err
+
+
 def test_check_names_files_as_seen_from_here(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(shop.folder)
     shop.write("rules/broken.yaml", "rule: [\n")
