@@ -161,6 +161,7 @@ class Limits:
 class Rule:
     """One rule. ``version`` is the hash of its canonical parsed form: comments and order do not count.
 
+    ``span`` is where its name stands, ``trigger_span`` where its trigger does.
     ``active_from`` and ``active_until`` are days, both included, or instants (UTC), the end excluded.
     """
 
@@ -174,6 +175,7 @@ class Rule:
     send: SendAction
     version: str
     span: Span
+    trigger_span: Span | None = None
     unknown_customer: UnknownCustomerAction = UnknownCustomerAction.HOLD
     unknown_customer_hold: Duration | None = None
     catch_up: Duration | None = None

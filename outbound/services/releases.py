@@ -7,7 +7,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -232,6 +232,16 @@ def running(database: Database) -> Active:
     if found is None:
         raise OutboundError("release.none", "no release is active", "run `outbound apply`")
     return found
+
+
+def at(database: Database, moment: datetime) -> Active | None:
+    """The release that ran at ``moment``, as planning saw it then; None before the first."""
+    with database.read() as connection:
+        history = [entry for entry in store.activations(connection) if entry.activated_at <= moment]
+    if not history:
+        return None
+    then = by_id(database, history[0].release_id)
+    return replace(then, since=_since(history), activated_at=history[0].activated_at)
 
 
 def any_published(database: Database) -> bool:

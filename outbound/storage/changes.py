@@ -134,15 +134,27 @@ def take(connection: Connection, *, now: datetime, limit: int) -> list[PendingCh
     return sorted(found, key=lambda one: (one.at, one.id))
 
 
-def newest_of(connection: Connection, customer_id: str, attribute: str) -> PendingChange | None:
-    """The customer's newest change of an attribute, seen or not, for previews."""
+def newest_of(
+    connection: Connection, customer_id: str, attribute: str, *, upto: datetime | None = None
+) -> PendingChange | None:
+    """The customer's newest change of an attribute (by ``upto``), seen or not, for previews and explanations."""
     change = customer_change
-    query = sa.select(change).where(change.c.customer_id == customer_id, change.c.attribute == attribute)
+    first = sa.and_(change.c.old.is_(None), customer.c.created_at == change.c.at).label("first")
+    query = sa.select(change, first).join(customer, customer.c.id == change.c.customer_id, isouter=True)
+    query = query.where(change.c.customer_id == customer_id, change.c.attribute == attribute)
+    if upto is not None:
+        query = query.where(change.c.at <= upto)
     row = connection.execute(query.order_by(change.c.at.desc(), change.c.id.desc()).limit(1)).first()
     if row is None:
         return None
     return PendingChange(
-        id=row.id, customer_id=customer_id, attribute=attribute, old=row.old, new=row.new, at=row.at, first=False
+        id=row.id,
+        customer_id=customer_id,
+        attribute=attribute,
+        old=row.old,
+        new=row.new,
+        at=row.at,
+        first=row.old is None and bool(row.first),
     )
 
 

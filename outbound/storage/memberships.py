@@ -132,6 +132,14 @@ def newest_entry(connection: Connection, segment: str, customer_id: str) -> tupl
     return None if row is None else (row.entries, row.at)
 
 
+def is_inside(connection: Connection, segment: str, customer_id: str) -> bool:
+    """Whether the customer was in the segment when it was last looked at."""
+    query = sa.select(membership.c.inside).where(
+        membership.c.segment == segment, membership.c.customer_id == customer_id
+    )
+    return bool(connection.execute(query).scalar())
+
+
 def merge(connection: Connection, loser: str, winner: str) -> None:
     """Two customers are one: in where either was in, and no number of an entry comes twice."""
     both = connection.execute(sa.select(membership).where(membership.c.customer_id.in_([loser, winner]))).all()

@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -121,6 +121,17 @@ def misses(connection: Connection, run_id: str, *, after: str = "") -> tuple[str
     )
     row = connection.execute(query).first()
     return (row.zone, list(_missed(row.misses))) if row else None
+
+
+def miss_of(connection: Connection, run_id: str, ids: Collection[str]) -> int | None:
+    """The clause at which a customer (all the ids they had) did not match in a run; None where there is none."""
+    wanted, after = frozenset(ids), ""
+    while piece := misses(connection, run_id, after=after):
+        after = piece[0]
+        for customer_id, clause in piece[1]:
+            if customer_id in wanted:
+                return clause
+    return None
 
 
 def missed(connection: Connection, run_id: str) -> int:

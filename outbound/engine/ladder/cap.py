@@ -9,7 +9,7 @@ from outbound.domain.policy import Cap, CapUse, Policy, Topic
 from outbound.domain.reasons import Reason, ReasonCode
 from outbound.domain.traffic import Contact
 from outbound.engine.ladder.context import PASS, Context, Pass, Verdict
-from outbound.engine.timing.caps import opens_at
+from outbound.engine.timing.caps import counts_until, opens_at
 from outbound.engine.timing.zones import customer_source, resolve_zones
 
 
@@ -60,11 +60,12 @@ def _concerns(one: Cap, topic: Topic) -> bool:
 def _opening(one: Cap, context: Context) -> datetime | None:
     contacts = context.traffic.contacts
     counted = _counted(one, contacts, context) if contacts else ()
-    if context.notes is not None:
-        context.notes.append(f"{one.name}: {len(counted)} of {one.max}")
-    if len(counted) < one.max:
+    if context.notes is None and len(counted) < one.max:
         return None
     zone = resolve_zones(customer_source(context.person.customer), context.policy).at
+    if context.notes is not None:
+        still = sum(counts_until(contact, one.per, zone) > context.at for contact in counted)
+        context.notes.append(f"{one.name}: {still} of {one.max}")
     return opens_at(counted, one, at=context.at, zone=zone)
 
 

@@ -127,6 +127,7 @@ def read_rule(document: Node, findings: Findings, world: World) -> ReadRule | No
         send=send,
         version=rule_version(document),
         span=span,
+        trigger_span=read.place if read else None,
         unknown_customer=unknown,
         unknown_customer_hold=hold,
         catch_up=catch_up or (_CATCH_UP if slotted else None),

@@ -14,7 +14,8 @@ import typer
 from outbound import __version__
 from outbound.interfaces.cli import context
 from outbound.interfaces.cli.exits import EXIT_ERROR, EXIT_USAGE
-from outbound.interfaces.cli.mistakes import explain, show_traceback
+from outbound.interfaces.cli.mistakes import explain as in_words
+from outbound.interfaces.cli.mistakes import show_traceback
 from outbound.interfaces.cli.output import give_up_output, print_error
 
 COMMANDS = (
@@ -34,6 +35,7 @@ COMMANDS = (
     "uncertain",
     "resend",
     "replay",
+    "explain",
     "preview",
     "proof",
     "run",
@@ -125,7 +127,7 @@ def execute(arguments: Sequence[str]) -> int:
     except Exception as error:
         if show_traceback():
             raise
-        print_error(f"outbound: {explain(error)}")
+        print_error(f"outbound: {in_words(error)}")
         return EXIT_ERROR
     if status == _INTERRUPTED:
         # CPython notes an interrupt inside any exec (every dataclass has one) as unhandled, dies of SIGINT at the

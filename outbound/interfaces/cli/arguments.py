@@ -15,13 +15,13 @@ def wrong_usage(message: str) -> NoReturn:
     raise typer.Exit(EXIT_USAGE)
 
 
-def pairs(given: Sequence[str] | None) -> dict[str, str]:
+def pairs(given: Sequence[str] | None, option: str = "--data") -> dict[str, str]:
     """``["k=v", ...]`` as a mapping. Exits with wrong usage where a word is no pair, or a name comes twice."""
     found: dict[str, str] = {}
     for word in given or ():
         name, separator, value = word.partition("=")
         if not separator or not name or name in found:
-            wrong_usage(f"--data takes name=value, each name once; not {word!r}")
+            wrong_usage(f"{option} takes name=value, each name once; not {word!r}")
         found[name] = value
     return found
 

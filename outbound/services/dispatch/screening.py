@@ -117,18 +117,24 @@ def _screen(case: Case) -> Screened:
     return answer
 
 
-def _ladder(case: Case, person: Person, topic: Topic) -> Screened:
-    message, current = case.message, case.past.current
-    candidate = Candidate(
+def candidate_of(message: Message, topic: Topic, *, channels: tuple[ChannelName, ...], past: Past) -> Candidate:
+    """The message as the ladder is asked about it. ``channels`` are those of it that have an adapter."""
+    return Candidate(
         rule=message.rule,
         topic=topic,
-        channels=tuple(c for c in message.channels if case.adapter_for(c) is not None),
+        channels=channels,
         expires=message.expires,
         due=planned_for(message),
-        tried_channels=case.past.tried,
+        tried_channels=past.tried,
         message_id=message.id,
         run_id=message.run_id,
     )
+
+
+def _ladder(case: Case, person: Person, topic: Topic) -> Screened:
+    message, current = case.message, case.past.current
+    usable = tuple(c for c in message.channels if case.adapter_for(c) is not None)
+    candidate = candidate_of(message, topic, channels=usable, past=case.past)
     policy = case.active.ruleset.policy
 
     def climb(candidate: Candidate) -> Send | Hold | Skip:

@@ -7,8 +7,10 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.engine import Connection
 
+from outbound.domain.customer import Customer
 from outbound.domain.policy import Policy
-from outbound.engine.timing.zones import resolve_zones, zone_named
+from outbound.domain.rule import DateTrigger, ScheduleTrigger
+from outbound.engine.timing.zones import customer_source, resolve_zones, zone_named
 from outbound.storage import audience
 from outbound.storage.audience import Members
 from outbound.storage.database import Database
@@ -84,6 +86,14 @@ class Buckets:
             grouped.setdefault((zone, country), []).append(source)
         for (zone, country), sources in sorted(grouped.items()):
             yield _of_country(zone_named(zone), country, tuple(sources))
+
+
+def bucket_of(policy: Policy, trigger: ScheduleTrigger | DateTrigger, customer: Customer) -> Bucket:
+    """The group one customer is in, by the zone and calendar of a trigger; its members are nobody in particular."""
+    zone = zone_named(trigger.zone) if trigger.zone else resolve_zones(customer_source(customer), policy).at
+    if trigger.calendar and policy.calendars[trigger.calendar].holidays:
+        return _of_country(zone, customer.country or "", None)
+    return Bucket(key=zone.key, zone=zone, country=None, members=Members())
 
 
 def _of_country(zone: ZoneInfo, country: str, sources: tuple[str, ...] | None) -> Bucket:

@@ -7,7 +7,7 @@ about the customer as they are now: free to pro and back within one batch is two
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -25,6 +25,7 @@ from outbound.services.planning.enqueue import enqueue
 from outbound.services.planning.firing import rule_lock
 from outbound.services.planning.occurrence import Occurrence, Prospect, template_of, text_of
 from outbound.services.planning.window import Pass
+from outbound.services.releases import Active
 from outbound.storage import changes as change_log
 from outbound.storage import events as event_log
 from outbound.storage import locks, runs
@@ -130,7 +131,7 @@ class _Batch:
         if listener.who(facts) is not True:
             day.misses.append((change.customer_id, listener.first_miss(facts)))
             return
-        occurrence = change_occurrence(self._work, rule, change, person)
+        occurrence = change_occurrence(self._work.active, rule, change, person, now=now)
         day.prospects.append(Prospect(customer_id=change.customer_id, occurrence=occurrence))
 
     def enqueue(self) -> None:
@@ -190,16 +191,16 @@ def change_values(change: PendingChange, zone: ZoneInfo) -> Mapping[str, Mapping
 
 
 def change_occurrence(
-    work: Pass, rule: Rule, change: PendingChange, person: Person, *, identity: str | None = None
+    active: Active, rule: Rule, change: PendingChange, person: Person, *, now: datetime, identity: str | None = None
 ) -> Occurrence:
     """The occurrence a change makes. It expires counted from the change's own time."""
-    zone = resolve_zones(customer_source(person.customer), work.active.ruleset.policy).at
+    zone = resolve_zones(customer_source(person.customer), active.ruleset.policy).at
     day = local_day(change.at, zone).isoformat()
     return Occurrence(
         placeholders={"change.id": identity or text_of(change.id, "change.id"), "change.date": day},
         values=change_values(change, zone),
         template=template_of(rule),
-        due=work.now,
+        due=now,
         expires=add(change.at, rule.expires, zone),
         zone=zone,
     )

@@ -15,9 +15,9 @@ from outbound.domain.rendered import RenderStop
 from outbound.domain.rule import Rule
 from outbound.domain.traffic import QUIET, Traffic
 from outbound.engine.conditions.facts import customer_values
-from outbound.engine.experiments import assign, unit_of
+from outbound.engine.experiments import assign, explained, unit_of
 from outbound.engine.experiments import template_of as variant_template
-from outbound.engine.ladder import Candidate, Switches, decide
+from outbound.engine.ladder import Candidate, Step, Switches, decide, ladder_steps
 from outbound.engine.timing.walls import local_day
 from outbound.engine.timing.zones import customer_source, resolve_zones
 from outbound.services.planning.compiled import topic_of
@@ -96,10 +96,7 @@ class Clerk:
         experiment = self.rule.experiment
         if experiment is None and self.holdout is None:
             return None
-        key = (id(occurrence), zone.key)
-        day = self._days.get(key)
-        if day is None:
-            day = self._days[key] = local_day(max(self.now, occurrence.due), zone)
+        day = self._day(occurrence, zone)
         return assign(experiment, self.holdout, unit=unit, customer_id=customer_id, day=day)
 
     def assignment_of(self, occurrence: Occurrence, person: Person) -> Assignment | None:
@@ -108,6 +105,27 @@ class Clerk:
         experiment = self.rule.experiment
         unit = customer.id if experiment is None else unit_of(experiment, customer_values(customer), customer.id)
         return self.assignment(occurrence, self.zone(occurrence, customer_source(customer)), customer.id, unit)
+
+    def steps(
+        self, occurrence: Occurrence, person: Person, *, traffic: Traffic, switches: Switches
+    ) -> tuple[Step, ...]:
+        """The same candidate gate by gate, with words, and with what operators have paused."""
+        return ladder_steps(
+            self._candidate(occurrence),
+            person,
+            policy=self.policy,
+            now=self.now,
+            switches=switches,
+            traffic=traffic,
+            assignment=self.explained_assignment(occurrence, person),
+        )
+
+    def explained_assignment(self, occurrence: Occurrence, person: Person) -> Assignment | None:
+        """The part in experiments of ``assignment_of``, with the numbers behind it."""
+        customer, experiment = person.customer, self.rule.experiment
+        day = self._day(occurrence, self.zone(occurrence, customer_source(customer)))
+        unit = customer.id if experiment is None else unit_of(experiment, customer_values(customer), customer.id)
+        return explained(experiment, self.holdout, unit=unit, customer_id=customer.id, day=day)
 
     def answer(
         self, occurrence: Occurrence, person: Person, assignment: Assignment | None, traffic: Traffic = QUIET
@@ -159,6 +177,17 @@ class Clerk:
     ) -> Decision:
         if occurrence.expires <= self.now:
             return Skip(reason=Reason(ReasonCode.EXPIRED))
+        return decide(
+            self._candidate(occurrence),
+            person,
+            policy=self.policy,
+            now=self.now,
+            switches=_NOTHING_PAUSED,
+            traffic=traffic,
+            assignment=assignment,
+        )
+
+    def _candidate(self, occurrence: Occurrence) -> Candidate:
         candidate = self._candidates.get(id(occurrence))
         if candidate is None:
             candidate = Candidate(
@@ -170,15 +199,15 @@ class Clerk:
                 run_id=self._run_id,
             )
             self._candidates[id(occurrence)] = candidate
-        return decide(
-            candidate,
-            person,
-            policy=self.policy,
-            now=self.now,
-            switches=_NOTHING_PAUSED,
-            traffic=traffic,
-            assignment=assignment,
-        )
+        return candidate
+
+    def _day(self, occurrence: Occurrence, zone: ZoneInfo) -> date:
+        """The local day that experiments go by."""
+        key = (id(occurrence), zone.key)
+        day = self._days.get(key)
+        if day is None:
+            day = self._days[key] = local_day(max(self.now, occurrence.due), zone)
+        return day
 
 
 def decided(answer: Answer, decision: Decision) -> Answer:

@@ -127,7 +127,7 @@ def _change(
         change = PendingChange(
             id=0, customer_id=customer_id, attribute=trigger.attribute, old=None, new=value, at=at, first=False
         )
-        occurrence = change_occurrence(work, rule, change, person, identity=_ZONE)
+        occurrence = change_occurrence(work.active, rule, change, person, now=work.now, identity=_ZONE)
         prospects.append(Prospect(customer_id=customer_id, occurrence=occurrence))
     if prospects:
         run_id = _open_run(work, connection, rule, slot)

@@ -150,7 +150,7 @@ def fire(
     for zone, numbers in zones.items():
         who = _sql(connection, rule.who, work.now, zone)
         found = audience.among_these(connection, sorted(numbers), who)
-        occurrences = {n: _occurrence(rule, n, zone, at, work.now) for n in set(numbers.values())}
+        occurrences = {n: entry_occurrence(rule, n, zone, at, work.now) for n in set(numbers.values())}
         for customer_id, miss in sorted(found.items()):
             if miss == audience.MATCHED:
                 prospects.append(Prospect(customer_id=customer_id, occurrence=occurrences[numbers[customer_id]]))
@@ -184,7 +184,8 @@ def entry_values(number: int, at: datetime, zone: ZoneInfo) -> Mapping[str, Mapp
     return {"entry": {"number": number, "date": local_day(at, zone).isoformat()}}
 
 
-def _occurrence(rule: Rule, number: int, zone: ZoneInfo, at: datetime, now: datetime) -> Occurrence:
+def entry_occurrence(rule: Rule, number: int, zone: ZoneInfo, at: datetime, now: datetime) -> Occurrence:
+    """The occurrence the ``number``-th entry makes. It expires counted from ``at``."""
     day = local_day(at, zone).isoformat()
     return Occurrence(
         placeholders={"entry.number": str(number), "entry.date": day},

@@ -5,7 +5,7 @@ Decisions, messages and the mark on the events are one transaction, so an event 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 
 from sqlalchemy.engine import Connection
 
@@ -25,6 +25,7 @@ from outbound.services.planning.loops import Backstop
 from outbound.services.planning.occurrence import Occurrence, Prospect, event_placeholders, template_of
 from outbound.services.planning.report import Counts
 from outbound.services.planning.window import Pass
+from outbound.services.releases import Active
 from outbound.storage import chains, event_runs, pending, runs
 from outbound.storage import events as event_log
 from outbound.storage.people import load_people
@@ -128,7 +129,7 @@ class Batch:
             day = self._days.setdefault((rule.id, slot), _Day(rule))
             if listener.who(facts) is True:
                 depth = self._depths.get(event.data.get(CAUSE), 0)
-                occurrence = event_occurrence(self._work, rule, event, person, depth=depth)
+                occurrence = event_occurrence(active, rule, event, person, now=now, depth=depth)
                 day.prospects.append(Prospect(customer_id=event.customer_id, occurrence=occurrence))
             else:
                 day.misses.append((event.customer_id, listener.first_miss(facts)))
@@ -188,15 +189,17 @@ def run_slot(event: Event) -> str:
     return event.received_at.astimezone(UTC).date().isoformat()
 
 
-def event_occurrence(work: Pass, rule: Rule, event: Event, person: Person | None, *, depth: int = 0) -> Occurrence:
+def event_occurrence(
+    active: Active, rule: Rule, event: Event, person: Person | None, *, now: datetime, depth: int = 0
+) -> Occurrence:
     """The occurrence an event makes. It expires counted from the event's own time."""
     source = customer_source(person.customer) if person else ""
-    zone = resolve_zones(source, work.active.ruleset.policy).at
+    zone = resolve_zones(source, active.ruleset.policy).at
     return Occurrence(
         placeholders=event_placeholders(event),
         values={"event": {**event.data, "id": event.id}},
         template=template_of(rule),
-        due=work.now,
+        due=now,
         expires=add(event.at, rule.expires, zone),
         zone=zone,
         depth=depth,

@@ -56,7 +56,7 @@ def judge(
         judgement = judge_each(connection, clerk, prospects, people)
     if clerk.topic.message_class.name != MARKETING:
         return judgement
-    candidates = _one_per_address(connection, rule.id, judgement.candidates)
+    candidates = one_per_address(connection, rule.id, judgement.candidates)
     return Judgement(candidates, judgement.already, judgement.unknown, judgement.outside)
 
 
@@ -119,7 +119,7 @@ def _keyed(
     return keyed, tuple(unknown)
 
 
-def _one_per_address(connection: Connection, rule_id: str, judged: Sequence[Judged]) -> list[Judged]:
+def one_per_address(connection: Connection, rule_id: str, judged: Sequence[Judged]) -> list[Judged]:
     """Of customers who share an address, only the first gets a message of an occurrence (rules.md 1.9, Addresses)."""
     others = _others(connection, judged)
     if not others:

@@ -13,8 +13,9 @@ from outbound.engine.timing.zones import zone_named
 from outbound.services.planning.buckets import Buckets
 from outbound.services.planning.compiled import Listener, compiled, live_at
 from outbound.services.planning.enqueue import skip_all
-from outbound.services.planning.events import BATCH, LOCK, event_occurrence, open_event_runs, run_slot
+from outbound.services.planning.events import BATCH, LOCK, open_event_runs, run_slot
 from outbound.services.planning.newcomers import create_customer
+from outbound.services.planning.occurrence import event_placeholders
 from outbound.services.planning.window import Pass
 from outbound.storage import events as event_log
 from outbound.storage import pending, runs
@@ -75,7 +76,7 @@ def _plan_name(work: Pass, name: str, listeners: Sequence[Listener]) -> None:
                     elif _listens(work, listener, event):
                         key = (listener.rule.id, run_slot(event))
                         skips.setdefault(key, (listener.rule, []))[1].append(
-                            (_once(work, listener.rule, event), event.customer_id)
+                            (_once(listener.rule, event), event.customer_id)
                         )
                 if not waiting:
                     over.append(event.id)
@@ -111,7 +112,7 @@ def _listens(work: Pass, listener: Listener, event: Event) -> bool:
     return listener.condition(facts) is True
 
 
-def _once(work: Pass, rule: Rule, event: Event) -> str:
+def _once(rule: Rule, event: Event) -> str:
     """The key of the occurrence; parts about the customer are what is known of them, the id."""
-    placeholders = {"customer.id": event.customer_id, **event_occurrence(work, rule, event, None).placeholders}
+    placeholders = {"customer.id": event.customer_id, **event_placeholders(event)}
     return rule.once.fill({name: placeholders.get(name, f"?{name}") for _, name in rule.once.parts if name})
