@@ -46,6 +46,15 @@ class Keyring:
         subject = f"address|{channel}|{value.casefold()}".encode()
         return tuple(hmac.digest(key, subject, "sha256").hex() for _, key in self.keys)
 
+    def pseudonym(self, kind: str, value: str) -> str:
+        """The keyed hash (32 hex digits, newest key) that stands for an id or key of somebody who was erased."""
+        return self.pseudonyms(kind, value)[0]
+
+    def pseudonyms(self, kind: str, value: str) -> tuple[str, ...]:
+        """The same under every live key, newest first."""
+        subject = f"{kind}|{value}".encode()
+        return tuple(hmac.digest(key, subject, "sha256").hex()[:32] for _, key in self.keys)
+
     def sign(self, purpose: str, payload: bytes) -> tuple[str, bytes]:
         """Key id and HMAC-SHA-256 over purpose and payload."""
         key_id, key = self.keys[0]

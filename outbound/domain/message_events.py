@@ -1,8 +1,14 @@
-"""What becomes of a message, as an event of its customer: always declared, in every schema."""
+"""Events that the product itself records, always declared in every schema.
 
+``message.*``: what becomes of a message. ``request.*``: what a customer asks of us; a rule that listens answers.
+"""
+
+from collections.abc import Mapping
 from typing import Final
 
 PREFIX: Final = "message."
+REQUEST_PREFIX: Final = "request."
+PREFIXES: Final = (PREFIX, REQUEST_PREFIX)
 """Names that begin so belong to the product."""
 
 MESSAGE_EVENTS: Final = (
@@ -21,3 +27,20 @@ MESSAGE_FIELDS: Final = ("rule", "message", "step", "topic", "channel")
 
 ALWAYS: Final = ("rule", "message", "topic", "channel")
 """Those that every event about a message of ours carries. Somebody else's may lack them, and then they are missing."""
+
+REQUEST_EVENTS: Final = (
+    "request.stop",
+    "request.start",
+    "request.help",
+    "request.export",
+    "request.erase",
+)
+
+REQUEST_FIELDS: Final = ("channel", "link")
+"""Optional texts: the channel it came by, and the link that confirms it."""
+
+BUILT_IN: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(MESSAGE_EVENTS, MESSAGE_FIELDS),
+    **dict.fromkeys(REQUEST_EVENTS, REQUEST_FIELDS),
+}
+"""Every event of the product with its fields."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 from outbound.domain.customer import ChannelName
 from outbound.domain.durations import Duration
 from outbound.domain.experiment import GlobalHoldout
+from outbound.domain.keywords import BUILT_IN, SmsWords
 from outbound.domain.message import Lane
 
 
@@ -206,3 +207,4 @@ class Policy:
     arbitration: Arbitration = Arbitration()
     holdout: GlobalHoldout | None = None
     loops: Loops = Loops()
+    sms_words: SmsWords = BUILT_IN

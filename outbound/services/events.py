@@ -7,7 +7,7 @@ from outbound.domain.condition import ValueType
 from outbound.domain.customer import Event, Scalar
 from outbound.domain.errors import OutboundError
 from outbound.domain.ids import new_id
-from outbound.domain.message_events import PREFIX
+from outbound.domain.message_events import PREFIXES
 from outbound.domain.rule import Field, Schema
 from outbound.services.retyped import converted, fits
 from outbound.storage import events as event_log
@@ -71,7 +71,7 @@ def check_event(schema: Schema, *, name: str, data: Mapping[str, Scalar]) -> dic
     """The fields of an event as the schema declares them. Raises OutboundError ``event.name`` or ``event.data``."""
     declared = schema.events.get(name)
     if declared is None:
-        known = ", ".join(sorted(event for event in schema.events if not event.startswith(PREFIX))) or "none"
+        known = ", ".join(sorted(event for event in schema.events if not event.startswith(PREFIXES))) or "none"
         raise OutboundError("event.name", f"{name!r} is not an event of rules/schema.yaml", f"declared are: {known}")
     return typed_fields(name, declared, data)
 

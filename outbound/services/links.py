@@ -53,6 +53,14 @@ class LinkMaker:
         message_id = payload[:_ID_BYTES].hex()
         return UnsubscribeLink(customer_id=customer_id, topic=topic, channel=channel, message_id=message_id)
 
+    def signed_address(self, folder: str, purpose: str, payload: bytes) -> str:
+        """The page under ``folder`` for a token that stands for ``payload`` and opens ``purpose`` alone."""
+        return f"{self.public_url.rstrip('/')}/{folder}/{self._token(purpose, payload)}"
+
+    def read_signed(self, purpose: str, token: str) -> bytes | None:
+        """The payload of a token of ``signed_address``; None for any other, also for one of another purpose."""
+        return self._read(purpose, token)
+
     def _token(self, purpose: str, payload: bytes) -> str:
         key_id = self.keyring.keys[0][0]
         _, signature = self.keyring.sign(f"{purpose}|{key_id}", payload)

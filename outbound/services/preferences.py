@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
-from outbound.domain.consent import ConsentEvent, ConsentState, Evidence, Suppression
+from outbound.domain.consent import ConsentEvent, ConsentState, Evidence, Suppression, missing_evidence
 from outbound.domain.customer import ChannelName, Preference
 from outbound.domain.errors import OutboundError
 from outbound.domain.ids import new_id
@@ -29,10 +29,12 @@ def grant(
 
     ``address`` is the confirmed address of a double opt-in; ``at`` is when they acted; left out: just now,
     and then it is the newest word whatever clock dated the words before.
-    Returns False when it stood already. Raises OutboundError ``consent.evidence`` without a source.
+    Returns False when it stood already. Raises OutboundError ``consent.evidence`` for one that is not proven:
+    without a source, or on the basis ``soft_spam`` without each of its conditions.
     """
-    if not evidence.source:
-        raise OutboundError("consent.evidence", "a consent needs the source that proves it", "name the form or file")
+    if lacks := missing_evidence(evidence, channel):
+        message = f"a consent without its proof is none: {', '.join(lacks)} missing"
+        raise OutboundError("consent.evidence", message, "name what proves it (docs/consent.md)")
     return _say(
         database,
         customer_id=customer_id,

@@ -1,6 +1,7 @@
 """The consent ledger and what it says now, written by one transaction."""
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,10 +10,14 @@ from sqlalchemy.engine import Connection
 
 from outbound.domain.consent import ConsentEvent, ConsentState, Evidence
 from outbound.domain.customer import ChannelName
+from outbound.domain.ids import content_hash
+from outbound.storage import ledger as chain
 from outbound.storage import locks
-from outbound.storage.sets import insert_into
+from outbound.storage.sets import among, insert_into
 from outbound.storage.standing import EVERY_CHANNEL, Standing, Word, hear
 from outbound.storage.tables import consent, consent_event
+
+_EVIDENCE = frozenset(field.name for field in dataclasses.fields(Evidence))
 
 
 def record(connection: Connection, event: ConsentEvent) -> bool:
@@ -26,7 +31,7 @@ def record(connection: Connection, event: ConsentEvent) -> bool:
     word = Word(state=event.state, address=event.address, at=event.at, event_id=event.id)
     heard = hear(of_topic(connection, event.customer_id, event.topic), _channel(event), word)
     if heard.changes or heard.overtaken:
-        connection.execute(sa.insert(consent_event).values(**ledger_row(event)))
+        chain.append(connection, [ledger_row(event)])
     write(connection, event.customer_id, event.topic, {**heard.renewed, **heard.changes})
     return bool(heard.changes) or heard.overtaken
 
@@ -58,7 +63,10 @@ def newest_word(connection: Connection, customer_id: str, topic: str) -> datetim
 
 
 def ledger_row(event: ConsentEvent) -> dict[str, Any]:
-    """The columns of the ledger for one event."""
+    """The columns of the ledger for one event, with the hash of the wording that was shown."""
+    evidence = {name: value for name, value in dataclasses.asdict(event.evidence).items() if value}
+    if event.evidence.wording:
+        evidence["wording_hash"] = content_hash(event.evidence.wording.encode())
     return {
         "id": event.id,
         "customer_id": event.customer_id,
@@ -68,7 +76,7 @@ def ledger_row(event: ConsentEvent) -> dict[str, Any]:
         "address": event.address,
         "at": event.at,
         "recorded_at": event.recorded_at,
-        "evidence": {name: value for name, value in dataclasses.asdict(event.evidence).items() if value},
+        "evidence": evidence,
     }
 
 
@@ -76,6 +84,18 @@ def ledger(connection: Connection, customer_id: str) -> tuple[ConsentEvent, ...]
     """Everything the customer said, oldest first."""
     query = sa.select(consent_event).where(consent_event.c.customer_id == customer_id)
     return tuple(_event(row) for row in connection.execute(query.order_by(consent_event.c.at, consent_event.c.id)))
+
+
+def chained(connection: Connection, customer_ids: Sequence[str]) -> list[tuple[ConsentEvent, dict[str, Any]]]:
+    """Every event of these ids in the order it was recorded, with its place in its chain."""
+    query = sa.select(consent_event).where(among(connection, consent_event.c.customer_id, customer_ids))
+    rows = connection.execute(query.order_by(consent_event.c.chain, consent_event.c.n, consent_event.c.id))
+    links = ("n", "previous", "hash")
+    return [(_event(row), {name: getattr(row, name) for name in links} | _wording(row)) for row in rows]
+
+
+def _wording(row: Any) -> dict[str, Any]:
+    return {"wording_hash": row.evidence.get("wording_hash", "")}
 
 
 def _channel(event: ConsentEvent) -> str:
@@ -91,6 +111,6 @@ def _event(row: Any) -> ConsentEvent:
         state=ConsentState(row.state),
         at=row.at,
         recorded_at=row.recorded_at,
-        evidence=Evidence(**{"source": "", **row.evidence}),
+        evidence=Evidence(**{"source": "", **{k: v for k, v in row.evidence.items() if k in _EVIDENCE}}),
         address=row.address,
     )

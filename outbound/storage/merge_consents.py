@@ -8,7 +8,8 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from outbound.storage.bulk import instant_writer
+from outbound.storage import ledger
+from outbound.storage.tables import consent_event
 
 _SAME: Final = (
     "c.customer_id = stage_consent.customer_id AND c.topic = stage_consent.topic AND c.channel = stage_consent.channel"
@@ -22,6 +23,8 @@ _BLOCKED: Final = (
     f" AND NOT EXISTS (SELECT 1 FROM consent c WHERE {_SAME})"
 )
 _STREAM: Final = {"yield_per": 1_000}
+_LEDGER: Final = ("id", "customer_id", "topic", "channel", "state", "address", "at", "evidence")
+_STAGED: Final = sa.table("stage_consent", *(sa.column(name, consent_event.c[name].type) for name in _LEDGER))
 
 Remark = Callable[[int, str, str], None]
 """Called with line, topic and reason for every consent that was not taken over."""
@@ -121,13 +124,11 @@ def _append(connection: Connection, now: datetime) -> None:
 
 
 def _insert_ledger(connection: Connection, which: str, now: datetime) -> int:
-    statement = sa.text(
-        "INSERT INTO consent_event (id, customer_id, topic, channel, state, address, at, recorded_at, evidence)"
-        " SELECT id, customer_id, topic, channel, state, address, at, :now, evidence FROM stage_consent"
-        f" WHERE {which}"
-    )
-    number: int = connection.execute(statement, {"now": instant_writer(connection)(now)}).rowcount
-    return number
+    """Append what is staged to the chains of the customers, each in the order it was said."""
+    query = sa.select(*(_STAGED.c[name] for name in _LEDGER)).where(sa.text(which))
+    query = query.order_by(_STAGED.c.customer_id, _STAGED.c.at, _STAGED.c.id)
+    rows = connection.execute(query, execution_options=_STREAM)
+    return ledger.append(connection, ({**row._mapping, "recorded_at": now} for row in rows))  # noqa: SLF001 - its API
 
 
 def _refuse(connection: Connection, which: str, reason: str, remark: Remark) -> int:

@@ -37,3 +37,30 @@ def of_hashes(connection: Connection, hashes: Sequence[str]) -> tuple[Suppressio
         )
         for row in connection.execute(query)
     )
+
+
+def lift(connection: Connection, channel: ChannelName, hashes: Sequence[str], *, reason: str) -> int:
+    """Take away the blocks that stand for ``reason`` on an address; those for other reasons stay. Answers how many.
+
+    Locks the customers who have the address.
+    """
+    if connection.dialect.name != "sqlite":
+        owners = sa.select(address.c.customer_id).where(among(connection, address.c.hash, hashes))
+        locks.customers(connection, connection.execute(owners).scalars().all())
+    mine = (suppression.c.channel == channel.value, suppression.c.reason == reason)
+    gone = sa.delete(suppression).where(*mine, among(connection, suppression.c.hash, hashes))
+    return connection.execute(gone).rowcount
+
+
+def carry_over(connection: Connection, channel: ChannelName, hashes: Sequence[str]) -> int:
+    """Block an address under its newest hash (the first) as it is under older ones: C41, at every sight of it."""
+    newest, *older = hashes
+    if not older:
+        return 0
+    stand = {(block.scope, block.address_hash) for block in of_hashes(connection, hashes) if block.channel is channel}
+    blocks = [
+        Suppression(channel=channel, address_hash=newest, scope=block.scope, reason=block.reason, at=block.at)
+        for block in of_hashes(connection, older)
+        if block.channel is channel and (block.scope, newest) not in stand
+    ]
+    return add(connection, blocks) if blocks else 0

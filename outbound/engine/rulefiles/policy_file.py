@@ -9,6 +9,7 @@ from outbound.engine.rulefiles.policy_classes import CLASS_NAMES, read_classes, 
 from outbound.engine.rulefiles.policy_parts import read_blackout, read_calendars, read_channels, read_suppress
 from outbound.engine.rulefiles.policy_quiet import read_quiet_hours
 from outbound.engine.rulefiles.policy_sharing import read_arbitration, read_holdout, read_loops
+from outbound.engine.rulefiles.policy_sms import read_sms_words
 from outbound.engine.rulefiles.policy_waterfall import read_waterfall
 from outbound.engine.rulefiles.record import Record, open_record
 from outbound.engine.rulefiles.shapes import choice, items, table, text
@@ -30,6 +31,7 @@ _KEYS = (
     "calendars",
     "blackouts",
     "suppress",
+    "sms_words",
     "brand",
 )
 _BRAND_KEYS = ("name", "senders", "reply_to", "address", "languages", "fallback")
@@ -76,6 +78,7 @@ def read_policy(documents: list[Node], findings: Findings) -> Policy | None:
         arbitration=read_arbitration(record, findings),
         holdout=read_holdout(record, findings, classes),
         loops=read_loops(record, findings),
+        sms_words=read_sms_words(record, findings),
     )
 
 

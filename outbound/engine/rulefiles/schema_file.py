@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from outbound.domain.condition import ValueType
-from outbound.domain.message_events import MESSAGE_EVENTS, MESSAGE_FIELDS, PREFIX
+from outbound.domain.message_events import BUILT_IN, PREFIXES
 from outbound.domain.rule import Field, Schema
 from outbound.engine.conditions.scope import RESERVED
 from outbound.engine.rulefiles.codes import Code
@@ -17,8 +17,7 @@ event_name = name(r"[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62}){0,3}", "order.s
 
 _FIELD_KEYS = ("type", "required", "values", "index")
 
-_MESSAGE_FIELD = Field(type=ValueType.STRING)
-_MESSAGE_FIELDS = dict.fromkeys(MESSAGE_FIELDS, _MESSAGE_FIELD)
+_BUILT_IN_FIELD = Field(type=ValueType.STRING)
 
 
 def read_schema(documents: list[Node], findings: Findings) -> Schema:
@@ -44,8 +43,8 @@ def read_schema(documents: list[Node], findings: Findings) -> Schema:
         events |= _events(record.node("events"), findings)
     for reserved in RESERVED:
         customer.setdefault(reserved, Field(type=ValueType.STRING, required=reserved == "id"))
-    for event in MESSAGE_EVENTS:
-        events[event] = {**events.get(event, {}), **_MESSAGE_FIELDS}
+    for event, names in BUILT_IN.items():
+        events[event] = {**events.get(event, {}), **dict.fromkeys(names, _BUILT_IN_FIELD)}
     return Schema(customer=customer, events=events)
 
 
@@ -59,20 +58,22 @@ def _events(node: Node | None, findings: Findings) -> dict[str, dict[str, Field]
     for key, value in node:
         event = event_name(key, findings)
         fields = _fields(value, findings, of_customer=False)
-        if event is not None and event.startswith(PREFIX):
-            _message_event(key, value, fields, findings)
+        if event is not None and event.startswith(PREFIXES):
+            _built_in(key, value, fields, findings)
         if event is not None:
             found[event] = fields
     return found
 
 
-def _message_event(key: ScalarNode, node: Node, fields: Mapping[str, Field], findings: Findings) -> None:
-    """An event of messages is built in: it may be declared again as it is, and have more fields."""
-    if key.text not in MESSAGE_EVENTS:
-        hint = did_you_mean(key.text, MESSAGE_EVENTS) or "choose another name"
-        findings.error(Code.BAD_NAME, key.span, f"names with '{PREFIX}' belong to the events of messages", hint)
+def _built_in(key: ScalarNode, node: Node, fields: Mapping[str, Field], findings: Findings) -> None:
+    """An event of the product is built in: it may be declared again as it is, and have more fields."""
+    if key.text not in BUILT_IN:
+        prefix = key.text.partition(".")[0]
+        hint = did_you_mean(key.text, BUILT_IN) or "choose another name"
+        whose = "messages" if prefix == "message" else "what customers ask for"
+        findings.error(Code.BAD_NAME, key.span, f"names with '{prefix}.' belong to the events of {whose}", hint)
     for field, value in node if isinstance(node, MapNode) else ():
-        if field.text in MESSAGE_FIELDS and fields.get(field.text, _MESSAGE_FIELD) != _MESSAGE_FIELD:
+        if field.text in BUILT_IN.get(key.text, ()) and fields.get(field.text, _BUILT_IN_FIELD) != _BUILT_IN_FIELD:
             message = f"'{key.text}.{field.text}' is built in as an optional string"
             findings.error(Code.BAD_VALUE, value.span, message, "write {type: string}, or leave it out")
 

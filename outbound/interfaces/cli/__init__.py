@@ -28,6 +28,7 @@ COMMANDS = (
     "customer",
     "event",
     "receipt",
+    "sms_in",
     "send",
     "approve",
     "pause",

@@ -1,8 +1,10 @@
-"""``outbound customer show|merge``: everything on record about one person."""
+"""``outbound customer show|merge|export|erase``: everything on record about one person."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from outbound.interfaces.cli import customer_rights
 
 if TYPE_CHECKING:
     from outbound.services.customers import Record
@@ -16,7 +18,7 @@ _SAID = 160
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Show one customer's record, or make two records one.")
+    group = typer.Typer(help="Show, export or erase one customer's record, or make two records one.")
     app.add_typer(group, name="customer")
 
     @group.command()
@@ -67,6 +69,8 @@ def register(app: typer.Typer) -> None:
         )
         if result.cancelled:
             print(f"  {result.cancelled:,} waiting messages cancelled: the other record has the same one")
+
+    customer_rights.add(group)
 
 
 def _print(record: "Record") -> None:

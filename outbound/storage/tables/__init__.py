@@ -6,11 +6,14 @@ from outbound.storage.tables.base import metadata
 from outbound.storage.tables.customers import (
     address,
     consent,
+    consent_anchor,
     consent_event,
     customer,
     customer_change,
+    erasure,
     event,
     import_batch,
+    sms_in,
     suppression,
 )
 from outbound.storage.tables.delivery import account_day, account_rate, breaker
@@ -31,11 +34,13 @@ __all__ = [
     "attempt",
     "breaker",
     "consent",
+    "consent_anchor",
     "consent_event",
     "customer",
     "customer_change",
     "daemon",
     "decision",
+    "erasure",
     "event",
     "experiment",
     "firing",
@@ -51,5 +56,6 @@ __all__ = [
     "release",
     "run",
     "send_request",
+    "sms_in",
     "suppression",
 ]

@@ -11,6 +11,8 @@ from outbound.storage.tables.base import Json, table
 _PENDING = sa.text("pending")
 _LIVING = sa.text("merged_into IS NULL")
 _MOVED = sa.text("moved_from IS NOT NULL")
+_LINKED = sa.text("n > 0")
+_OPEN = sa.text("review = 'open'")
 
 
 class CustomerRow(SQLModel, table=True):
@@ -87,10 +89,18 @@ class CustomerChangeRow(SQLModel, table=True):
 
 
 class ConsentEventRow(SQLModel, table=True):
-    """The append-only consent ledger. ``channel`` is empty for all channels."""
+    """The append-only consent ledger. ``channel`` is empty for all channels.
+
+    Each customer's events are one hash chain: ``n`` counts from 1, ``previous`` is the hash of the event before and
+    ``hash`` covers it and everything else (``storage.ledger``). ``chain`` is the customer the chain was begun for,
+    also after that record was merged into another.
+    """
 
     __tablename__ = "consent_event"
-    __table_args__ = (sa.Index("ix_consent_event_customer_at", "customer_id", "at"),)
+    __table_args__ = (
+        sa.Index("ix_consent_event_customer_at", "customer_id", "at"),
+        sa.Index("ix_consent_event_chain", "chain", "n", unique=True, sqlite_where=_LINKED, postgresql_where=_LINKED),
+    )
 
     id: str = Field(primary_key=True)
     customer_id: str
@@ -101,6 +111,21 @@ class ConsentEventRow(SQLModel, table=True):
     at: datetime
     recorded_at: datetime
     evidence: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    chain: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    n: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    previous: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    hash: str = Field(default="", sa_column_kwargs={"server_default": ""})
+
+
+class ConsentAnchorRow(SQLModel, table=True):
+    """Where a chain begins whose first events were pruned: what was number ``n`` had this hash."""
+
+    __tablename__ = "consent_anchor"
+
+    chain: str = Field(primary_key=True)
+    n: int
+    hash: str
+    at: datetime
 
 
 class ConsentRow(SQLModel, table=True):
@@ -128,6 +153,51 @@ class SuppressionRow(SQLModel, table=True):
     hash: str = Field(primary_key=True)
     reason: str
     at: datetime
+
+
+class SmsInRow(SQLModel, table=True):
+    """A text that came in, once per ``id`` (the provider's), with what it was understood to mean.
+
+    ``hash`` is the keyed hash of the number. ``text`` is kept only where a person must read it, and goes with the
+    customer. ``review`` is ``open`` until somebody has, then what they decided.
+    """
+
+    __tablename__ = "sms_in"
+    __table_args__ = (
+        sa.Index("ix_sms_in_hash", "hash"),
+        sa.Index("ix_sms_in_customer", "customer_id"),
+        sa.Index("ix_sms_in_open", "at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    )
+
+    id: str = Field(primary_key=True)
+    hash: str
+    customer_id: str = ""
+    meaning: str
+    keyword: str = ""
+    text: str = ""
+    sent_to: str = ""
+    effect: str = ""
+    review: str = ""
+    reviewed_by: str = ""
+    reviewed_at: datetime | None = None
+    at: datetime
+
+
+class ErasureRow(SQLModel, table=True):
+    """The receipt of an erasure: when, by whom, how much, and the heads of the consent chains that went.
+
+    ``customer_hash`` is the keyed hash of the id that was erased: who asks again can be answered.
+    """
+
+    __tablename__ = "erasure"
+    __table_args__ = (sa.Index("ix_erasure_customer", "customer_hash"),)
+
+    id: str = Field(primary_key=True)
+    customer_hash: str
+    at: datetime
+    by: str
+    chains: list[Any] = Field(default_factory=list, sa_type=Json)
+    counts: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
 
 
 class EventRow(SQLModel, table=True):
@@ -174,7 +244,10 @@ customer = table(CustomerRow)
 address = table(AddressRow)
 customer_change = table(CustomerChangeRow)
 consent_event = table(ConsentEventRow)
+consent_anchor = table(ConsentAnchorRow)
 consent = table(ConsentRow)
 suppression = table(SuppressionRow)
+sms_in = table(SmsInRow)
+erasure = table(ErasureRow)
 event = table(EventRow)
 import_batch = table(ImportBatchRow)

@@ -23,6 +23,8 @@ class RunRow(SQLModel, table=True):
     ``counted`` is the whole run as it was counted over all zones before its first message, and what it exceeds in
     words; None where the rule has no limits. ``approved_messages`` and ``approved_cost`` are what that person saw;
     more than that stops the run again. ``approved_by`` is also who turned it down (``limited`` is then ``rejected``).
+
+    ``folded`` counts what was pruned, None for nothing: messages by state, reason and channel (``storage.folding``).
     """
 
     __tablename__ = "run"
@@ -49,6 +51,7 @@ class RunRow(SQLModel, table=True):
     approved_cost: int = Field(default=0, sa_type=sa.BigInteger)
     approved_by: str = ""
     approved_at: datetime | None = None
+    folded: dict[str, Any] | None = Field(default=None, sa_type=Json)
 
 
 class FiringRow(SQLModel, table=True):
