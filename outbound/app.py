@@ -1,6 +1,6 @@
 """The composition root: the one place that knows every adapter."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from outbound.channels.base import Adapter
 from outbound.channels.guard import Guarded
+from outbound.channels.webhooks.base import News, Request, Webhook
 from outbound.config import Settings
 from outbound.domain.customer import ChannelName
 from outbound.domain.errors import ConfigurationError
@@ -19,8 +20,10 @@ from outbound.services.alerts import Receiver
 from outbound.services.dispatch import Dispatcher
 from outbound.services.dispatch.kit import DispatchSettings
 from outbound.services.dispatch.pace import AccountPace
+from outbound.services.inbox import MAIL, Inbox, Read
 from outbound.services.links import LinkMaker
 from outbound.storage.database import Database
+from outbound.storage.inbox import Raw
 
 if TYPE_CHECKING:
     from outbound.channels.email.dkim_keys import DkimKey
@@ -106,6 +109,38 @@ class App:
             found.append(WebhookReceiver(url=section.webhook, installation=installation, secret=secret))
         return tuple(found)
 
+    def webhooks(self) -> Mapping[str, Webhook]:
+        """The providers whose requests are taken. Raises ConfigurationError where a secret is missing."""
+        return {name: _webhook(self.settings, name) for name in self.settings.inbound.webhooks}
+
+    def inbox(self) -> Inbox:
+        """The work on what came in, from webhooks and mailboxes."""
+        readers: dict[str, Read] = {name: _posted(webhook) for name, webhook in self.webhooks().items()}
+        database = self.database
+        return Inbox(
+            database,
+            readers={**readers, MAIL: self._read_mail},
+            keyring=self.links.keyring,
+            active=lambda: releases.active(database),
+        )
+
+    def _read_mail(self, one: Raw) -> Sequence[News]:
+        """What a mail says; about messages of ours only by what we signed."""
+        from outbound.channels.email.bounce_address import BounceAddress  # noqa: PLC0415 - a mailbox needs no SMTP
+        from outbound.channels.mail_in.reading import Proof, read  # noqa: PLC0415
+
+        ours = self.settings.email.bounce
+        bounces = BounceAddress(ours, self.links.keyring) if ours else None
+
+        def address(given: str) -> str:
+            return (bounces.read(given) if bounces else None) or ""
+
+        def link(given: str) -> str:
+            found = self.links.read_unsubscribe(given.rpartition("/u/")[2])
+            return f"{found.message_id}.0" if found else ""
+
+        return read(one.raw, proof=Proof(address=address, link=link), provider=MAIL, key=one.key)
+
     async def close(self) -> None:
         """Close every adapter."""
         for adapter in self.adapters.values():
@@ -189,8 +224,70 @@ def _sms(settings: Settings, clock: Clock) -> Adapter:
             messaging_service_sid=section.messaging_service_sid,
             concurrency=section.concurrency,
             api_base=section.api_base,
+            status_callback=_status_callback(settings),
         )
     )
+
+
+def _status_callback(settings: Settings) -> str:
+    """Where Twilio tells what becomes of a text; "" where nobody listens."""
+    listening = "twilio" in settings.inbound.webhooks
+    return f"{settings.public_url.rstrip('/')}/webhooks/twilio" if listening else ""
+
+
+def _webhook(settings: Settings, name: str) -> Webhook:
+    """The webhook of one provider. Raises ConfigurationError where what proves its requests is missing."""
+    secrets, remedy = settings.secrets, "docs/webhooks.md says where the provider shows it"
+
+    def secret(variable: str) -> str:
+        if not secrets.get(variable):
+            raise ConfigurationError(f"[inbound] webhooks names {name}, but {variable} is not set", remedy)
+        return secrets[variable]
+
+    match name:
+        case "twilio":
+            from outbound.channels.webhooks.twilio import TwilioWebhook  # noqa: PLC0415 - only those set up
+
+            return TwilioWebhook(account_sid=settings.sms.account_sid, auth_token=secret("OUTBOUND_TWILIO_AUTH_TOKEN"))
+        case "ses":
+            from outbound.channels.webhooks.ses import SesWebhook  # noqa: PLC0415
+
+            files = [settings.root / one for one in settings.inbound.ses.certificates]
+            missing = next((one.name for one in files if not one.is_file()), "")
+            if missing or not files or not settings.inbound.ses.topics:
+                what = f"there is no file {missing}" if missing else "topics and certificates are missing"
+                raise ConfigurationError(f"[inbound.ses]: {what}", remedy)
+            return SesWebhook(topics=settings.inbound.ses.topics, certificates=[one.read_bytes() for one in files])
+        case "sendgrid":
+            from outbound.channels.webhooks.sendgrid import SendGridWebhook  # noqa: PLC0415
+
+            return SendGridWebhook(
+                public_key=secret("OUTBOUND_SENDGRID_KEY"), passwords=_several(secrets, "OUTBOUND_SENDGRID_PASSWORDS")
+            )
+        case "mailgun":
+            from outbound.channels.webhooks.mailgun import MailgunWebhook  # noqa: PLC0415
+
+            secret("OUTBOUND_MAILGUN_KEYS")
+            return MailgunWebhook(keys=_several(secrets, "OUTBOUND_MAILGUN_KEYS"))
+        case _:
+            from outbound.channels.webhooks.postmark import PostmarkWebhook  # noqa: PLC0415
+
+            secret("OUTBOUND_POSTMARK_PASSWORDS")
+            return PostmarkWebhook(passwords=_several(secrets, "OUTBOUND_POSTMARK_PASSWORDS"))
+
+
+def _several(secrets: Mapping[str, str], variable: str) -> tuple[str, ...]:
+    return tuple(one.strip() for one in secrets.get(variable, "").split(",") if one.strip())
+
+
+def _posted(webhook: Webhook) -> Read:
+    """What was kept of a request, read by the webhook it came through."""
+
+    def read(one: Raw) -> Sequence[News]:
+        headers = {"content-type": str(one.head.get("type", ""))}
+        return webhook.parse(Request(urls=(str(one.head.get("url", "")),), headers=headers, body=one.raw))
+
+    return read
 
 
 def _mailbox(settings: Settings, channel: ChannelName, clock: Clock) -> Adapter:

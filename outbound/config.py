@@ -25,6 +25,8 @@ FILE_NAME = "outbound.toml"
 ENVIRONMENT = (
     *("OUTBOUND_SECRET_KEY", "OUTBOUND_DATABASE_URL"),
     *("OUTBOUND_SMTP_PASSWORD", "OUTBOUND_DKIM_KEYS", "OUTBOUND_TWILIO_AUTH_TOKEN", "OUTBOUND_ALERTS_SECRET"),
+    *("OUTBOUND_SENDGRID_KEY", "OUTBOUND_SENDGRID_PASSWORDS", "OUTBOUND_MAILGUN_KEYS", "OUTBOUND_POSTMARK_PASSWORDS"),
+    "OUTBOUND_MAIL_IN_PASSWORD",
 )
 """What is read from the environment; secrets never stand in outbound.toml."""
 
@@ -128,6 +130,41 @@ class SmsSection(_AccountSection):
     messaging_service_sid: str = ""
     api_base: str = "https://api.twilio.com"
     concurrency: int = Field(default=10, ge=1, le=100)
+
+
+class SesSection(_Section):
+    """Amazon SNS topics that tell of mail sent through SES.
+
+    ``topics``: their ARNs. ``certificates``: PEM files that SNS signs with, relative to outbound.toml; never fetched.
+    """
+
+    topics: tuple[str, ...] = Field(default=(), strict=False)
+    certificates: tuple[str, ...] = Field(default=(), strict=False)
+
+
+class MailInSection(_Section):
+    """The IMAP mailbox that bounces, complaints and replies come to. The password is OUTBOUND_MAIL_IN_PASSWORD.
+
+    Mail of ``folder`` is taken every ``every`` seconds and moved to ``done``; without ``done`` it is marked as seen.
+    """
+
+    host: str = ""
+    port: int = Field(default=993, ge=1, le=65535)
+    tls: Literal["none", "starttls", "implicit"] = "implicit"
+    username: str = ""
+    folder: str = "INBOX"
+    done: str = "Outbound"
+    every: float = Field(default=60.0, ge=1)
+    timeout: float = Field(default=30.0, gt=0)
+
+
+class InboundSection(_Section):
+    """What comes in. ``webhooks``: the providers whose requests are taken; ``max_body``: bytes of one request."""
+
+    webhooks: tuple[Literal["twilio", "ses", "sendgrid", "mailgun", "postmark"], ...] = Field(default=(), strict=False)
+    max_body: int = Field(default=5_000_000, ge=10_000, le=50_000_000)
+    ses: SesSection = SesSection()
+    mail: MailInSection = MailInSection()
 
 
 class MailboxSection(_Section):
@@ -262,6 +299,7 @@ class Settings(_Section):
     server: ServerSection = ServerSection()
     email: EmailSection = EmailSection()
     sms: SmsSection = SmsSection()
+    inbound: InboundSection = InboundSection()
     mailbox: MailboxSection = MailboxSection()
     safety: SafetySection = SafetySection()
     dispatch: DispatchSection = DispatchSection()

@@ -28,6 +28,7 @@ class ReasonCode(StrEnum):
     DUPLICATE_ADDRESS = "duplicate_address"
     UNKNOWN_CUSTOMER = "unknown_customer"
     RULE_WITHDRAWN = "rule_withdrawn"
+    REPLIED = "replied"
     ERASED = "erased"
 
 

@@ -44,6 +44,7 @@ class Daemon:
         self._listener = listener
         self._hints = InProcessHints()
         self._dispatcher = app.dispatcher()
+        self._inbox = app.inbox()
         self._failures = Failures()
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
@@ -178,6 +179,7 @@ class Daemon:
         if self._worked or time.monotonic() - self._marked >= _MARK_SECONDS:
             with self._failures.logged("mark"):
                 await self._in_thread(self._mark)
+        await self._take_in()
         with self._failures.logged("plan"):
             await self._in_thread(self._plan)
         self._planned.set()
@@ -204,6 +206,16 @@ class Daemon:
         memory.settle(active)
         for run, exceeded in report.counts.limited.items():
             log.warning("run waits for approval", run=run, exceeded=exceeded)
+
+    async def _take_in(self) -> None:
+        """Work on what came in: before a slice is claimed, so that what was answered is known to the gate (C13)."""
+        with self._failures.logged("inbox"):
+            await self._in_thread(lambda: self._inbox.work(now=datetime.now(UTC)))
+
+    def _sweep_inbox(self) -> None:
+        swept = self._inbox.sweep(now=datetime.now(UTC))
+        if swept.matched or swept.proved:
+            log.info("news matched", news=swept.matched, settled=swept.proved)
 
     def _mark(self) -> None:
         """Note how far we are inside and outside of the database; a database that is behind is paused (F13)."""
@@ -238,6 +250,8 @@ class Daemon:
     async def _recover(self) -> None:
         with self._failures.logged("recover"):
             await self._dispatcher.recover(now=datetime.now(UTC))
+        with self._failures.logged("inbox"):
+            await self._in_thread(self._sweep_inbox)
         with self._failures.logged("receipts"):
             await self._in_thread(self._move_on)
         with self._failures.logged("upkeep"):
@@ -254,6 +268,7 @@ class Daemon:
                 self._worked = True
                 moved()
 
+            await self._take_in()
             report = SliceReport()
             with self._failures.logged(f"dispatch {lane}"):
                 report = await self._dispatcher.run_slice(lane, now=datetime.now(UTC), moved=noted)

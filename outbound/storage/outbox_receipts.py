@@ -88,16 +88,18 @@ def unreported(
     ]
 
 
-def move_on(connection: Connection, pairs: Sequence[tuple[Unreported, ChannelName]], *, now: datetime) -> None:
+def move_on(
+    connection: Connection, pairs: Sequence[tuple[Unreported, ChannelName]], *, now: datetime, why: str = NO_RECEIPT
+) -> None:
     """Sent → ready, together with why the leg was left and the row of the next one (its address: at the gate).
 
-    Call it inside the transaction of ``unreported``.
+    ``why`` is a word of the policy's ``next_on``. Call it inside the transaction that locked them.
     """
     if not pairs:
         return
     bound = (leg.c.message_id == sa.bindparam("b_id"), leg.c.n == sa.bindparam("b_n"))
     connection.execute(
-        leg.update().where(*bound).values(moved_on=NO_RECEIPT), [{"b_id": o.message_id, "b_n": o.leg} for o, _ in pairs]
+        leg.update().where(*bound).values(moved_on=why), [{"b_id": o.message_id, "b_n": o.leg} for o, _ in pairs]
     )
     connection.execute(
         leg.insert(),

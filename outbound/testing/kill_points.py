@@ -18,7 +18,7 @@ MAYBE_SENT = frozenset({"handoff.done", "reply.done", "record.open"})
 
 def environment(point: str, *, count: int = 1) -> dict[str, str]:
     """The environment of a process that dies at the ``count``-th passing of ``point``."""
-    if point not in NAMES:
+    if point not in (*NAMES, *points.INBOX):
         raise ValueError(f"there is no kill point {point!r}")
     return {**os.environ, points.VARIABLE: f"{point}:{count}"}
 

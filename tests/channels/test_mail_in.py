@@ -1,4 +1,4 @@
-"""Mail that comes in: bounces by whose fault they are, complaints, machines, and people; and garbage."""
+"""Mail that comes in: bounces by whose fault they are, complaints, machines, people, garbage (F65, F66, F67)."""
 
 import csv
 import sys

@@ -1,4 +1,4 @@
-"""What every webhook must do, whoever's it is: refuse what is unproven, and survive whatever is sent (F61, F64).
+"""What every webhook must do, whoever's it is: refuse what is unproven, and survive whatever is sent (F61, F64, F77).
 
 A new provider joins by one line in ``WEBHOOKS``.
 """

@@ -34,6 +34,8 @@ def test_every_setting_is_documented_and_nothing_else() -> None:
             top.add(name)
     assert found["Top level"] == top
     assert found["email.dkim"] == set(config.DkimSection.model_fields)
+    assert found["inbound.ses"] == set(config.SesSection.model_fields)
+    assert found["inbound.mail"] == set(config.MailInSection.model_fields)
 
 
 def test_every_variable_is_documented() -> None:

@@ -30,8 +30,9 @@ class TwilioSettings:
     """One Twilio account. Times in seconds.
 
     Texts leave from ``messaging_service_sid`` or else from ``from_number``, unless a parcel names its own
-    sender. ``key_sid`` is an API key to sign in with instead of the account itself. ``api_base`` chooses a
-    region, or a double on loopback; anything else must be https. Raises ConfigurationError for the rest.
+    sender. ``key_sid`` is an API key to sign in with instead of the account itself. ``status_callback`` is told what
+    becomes of a text, with its reference as ``ref``. ``api_base`` chooses a region, or a double on loopback; anything
+    else must be https. Raises ConfigurationError for the rest.
     """
 
     account_sid: str
@@ -115,7 +116,7 @@ class TwilioAdapter:
         elif settings.from_number:
             fields["from_"] = settings.from_number
         if settings.status_callback:
-            fields["status_callback"] = settings.status_callback
+            fields["status_callback"] = f"{settings.status_callback}?ref={parcel.reference}"
         return fields
 
     def _connected(self) -> Any:

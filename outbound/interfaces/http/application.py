@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
 
 from outbound.domain.errors import OutboundError
-from outbound.interfaces.http import assets, health, unsubscribe
+from outbound.interfaces.http import assets, health, unsubscribe, webhooks
 from outbound.interfaces.http.entrance import Entrance
 from outbound.interfaces.http.groups import Group
 from outbound.interfaces.http.guard import Guard
@@ -35,6 +35,7 @@ def create(site: Site, *, api: Asgi | None = None) -> Asgi:
         unsubscribe.group(site, pages),
         assets.group(site),
         health.group(site, metrics),
+        webhooks.group(site, metrics),
     )
     app = FastAPI(title="Outbound", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     for group in groups:

@@ -37,6 +37,12 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
+        self._webhooks = Counter(
+            "outbound_webhooks",
+            "Requests of providers, by provider and what became of them: kept, or why they were refused.",
+            ("provider", "result"),
+            registry=self._registry,
+        )
         self._record = _Record()
         self._registry.register(self._record)
 
@@ -44,6 +50,10 @@ class Metrics:
         """Count one answer; status 0 is an asker who went away."""
         self._requests.labels(group, method if method in _METHODS else "other", str(status)).inc()
         self._seconds.labels(group).observe(seconds)
+
+    def webhook(self, provider: str, result: str) -> None:
+        """Count one request of a provider; whoever is none is counted as ``other``."""
+        self._webhooks.labels(provider, result).inc()
 
     def page(self, database: Database, *, now: datetime) -> bytes:
         """Everything, in the text format. The record is asked at most every five seconds."""

@@ -20,7 +20,7 @@ def listen(app: App, *, now: Callable[[], datetime], host: str = "", port: int |
     """
     app.database.require_durable()
     server = app.settings.server
-    site = Site(database=app.database, links=app.links, now=now, settings=app.settings)
+    site = Site(database=app.database, links=app.links, now=now, settings=app.settings, webhooks=app.webhooks())
     return Listener(
         create(site, api=create_api(_api(app, now))),
         host or server.host,

@@ -24,6 +24,13 @@ NAMES = (
     "record.done",  # result committed
 )
 
+INBOX = (
+    "inbox.open",  # written, not committed
+    "inbox.done",  # committed, not answered
+    "inbox.worked",  # worked on, not committed
+)
+"""Points between the receipt of a webhook and its effect (fault F63)."""
+
 
 def _pass(_point: str) -> None:
     return None

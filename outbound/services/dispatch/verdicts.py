@@ -11,6 +11,7 @@ from outbound.domain.message import MessageState
 from outbound.domain.outcome import MAILBOX_UNUSABLE, Outcome, OutcomeKind
 from outbound.domain.reasons import Reason, ReasonCode
 from outbound.engine.costs import price
+from outbound.services.blocks import blocks
 from outbound.services.dispatch.parcels import Answered, Passed
 from outbound.services.dispatch.retries import SECURITY, charged, delay
 from outbound.storage.outbox_results import NextLeg, Result
@@ -128,20 +129,8 @@ def _repeated(outcome: Outcome, passed: Passed, *, keyring: Keyring, now: dateti
 
 def suppressions(event: str, passed: Passed, *, keyring: Keyring, now: datetime) -> tuple[Suppression, ...]:
     """The blocks that ``event`` puts on the address, as the policy scopes them; ``all`` where the policy is silent."""
-    if not event:
-        return ()
-    channel = passed.begin.channel
-    scopes = [
-        scope
-        for rule in passed.policy.suppress
-        if rule.event == event and rule.channel in (None, channel)
-        for scope in rule.scopes
-    ] or ["all"]
-    return tuple(
-        Suppression(channel=channel, address_hash=digest, scope=scope, reason=event, at=now)
-        for digest in keyring.address_hashes(channel, passed.begin.address)  # C41: address rows may be of an older key
-        for scope in dict.fromkeys(scopes)
-    )
+    begin = passed.begin
+    return blocks(event, channel=begin.channel, address=begin.address, policy=passed.policy, keyring=keyring, now=now)
 
 
 def _next_leg(passed: Passed) -> NextLeg | None:

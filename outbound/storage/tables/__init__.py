@@ -17,6 +17,7 @@ from outbound.storage.tables.customers import (
     suppression,
 )
 from outbound.storage.tables.delivery import account_day, account_rate, breaker
+from outbound.storage.tables.inbox import delivery_event, inbox_event
 from outbound.storage.tables.installation import active_release, daemon, installation, release
 from outbound.storage.tables.interactions import interaction
 from outbound.storage.tables.operations import operation
@@ -41,10 +42,12 @@ __all__ = [
     "daemon",
     "decision",
     "erasure",
+    "delivery_event",
     "event",
     "experiment",
     "firing",
     "import_batch",
+    "inbox_event",
     "installation",
     "interaction",
     "leg",

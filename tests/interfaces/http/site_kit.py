@@ -3,7 +3,7 @@
 import asyncio
 import http.client
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from outbound.channels.webhooks.base import Webhook
 from outbound.config import Settings
 from outbound.domain.consent import Evidence
 from outbound.domain.customer import ChannelName
@@ -73,11 +74,12 @@ def serve(
     public_url: str = "https://shop.example",
     settings: Settings | None = None,
     now: Callable[[], datetime] = lambda: NOW,
+    webhooks: Mapping[str, Webhook] | None = None,
 ) -> Iterator[Running]:
     """Serve on a free port of loopback until the block ends."""
     settings = settings or Settings()
     maker = LinkMaker(keyring, public_url)
-    site = Site(database=database, links=maker, now=now, settings=settings)
+    site = Site(database=database, links=maker, now=now, settings=settings, webhooks=webhooks or {})
     listener = Listener(create(site), "127.0.0.1", 0, trusted_proxies=settings.server.trusted_proxies)
     thread = threading.Thread(target=asyncio.run, args=(listener.serve(),), daemon=True)
     thread.start()  # the port is open already: a request that comes early waits
