@@ -26,6 +26,7 @@ COMMANDS = (
     "apply",
     "import_",
     "customer",
+    "note",
     "event",
     "receipt",
     "sms_in",
