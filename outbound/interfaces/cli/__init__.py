@@ -29,6 +29,7 @@ COMMANDS = (
     "note",
     "event",
     "receipt",
+    "mail_in",
     "sms_in",
     "send",
     "approve",
