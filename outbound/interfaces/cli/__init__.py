@@ -29,6 +29,7 @@ COMMANDS = (
     "event",
     "receipt",
     "sms_in",
+    "verify",
     "send",
     "approve",
     "pause",
