@@ -29,7 +29,6 @@ COMMANDS = (
     "event",
     "receipt",
     "sms_in",
-    "verify",
     "send",
     "approve",
     "pause",
@@ -48,6 +47,7 @@ COMMANDS = (
     "alerts",
     "report",
     "experiment",
+    "verify",
     "doctor",
     "bench",
 )
