@@ -49,6 +49,7 @@ COMMANDS = (
     "alerts",
     "report",
     "experiment",
+    "verify",
     "doctor",
     "bench",
 )

@@ -25,6 +25,7 @@ BENCHES = {
     "api_event": "outbound.testing.bench.api_event:measure",
     "timeline": "outbound.services.bench.timeline:measure",
     "webhook_in": "outbound.testing.bench.webhook_in:measure",
+    "preference_page": "outbound.testing.bench.preference_page:measure",
     "cli_start": "outbound.services.bench.cli_start:measure",
 }
 """Name to module and function; loaded when it runs. The ones that need servers live in the test kit."""
