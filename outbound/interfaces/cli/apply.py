@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.exits import EXIT_ERROR
         from outbound.interfaces.cli.output import print_json
-        from outbound.interfaces.cli.plan import as_printed
+        from outbound.interfaces.cli.plan import as_printed, looking
         from outbound.interfaces.cli.progress import steps
         from outbound.services import releases
         from outbound.services.plans import applying, plan_file
@@ -46,14 +46,16 @@ def register(app: typer.Typer) -> None:
         if file is not None and (include_current or accept_resend):
             wrong_usage("a plan says itself what it includes and accepts: give these options to `outbound plan`")
         with open_context() as context, steps("apply") as told:
-            settings = context.settings
+            settings, now = context.settings, context.now()
+            kept = plan_file.read(file) if file is not None else None
             roots = {"rules": settings.rules_dir, "templates": settings.templates_dir}
             answer = applying.apply(
                 context.database,
                 releases.read_files(settings.rules_dir, settings.templates_dir),
                 by=operator(),
-                now=context.now(),
-                kept=plan_file.read(file) if file is not None else None,
+                now=now,
+                kept=kept,
+                ahead=looking(context, kept.until, told) if kept and kept.until else None,
                 include_current=include_current,
                 accept_resend=accept_resend,
                 dry_run=dry_run,

@@ -15,6 +15,8 @@ BENCHES = {
     "plan_million": "outbound.services.bench.plan_million:measure",
     "plan_million_pg": "outbound.testing.bench.plan_million:measure",
     "decide_event": "outbound.services.bench.decide_event:measure",
+    "check_rules": "outbound.services.bench.check_rules:measure",
+    "plan_week": "outbound.services.bench.plan_week:measure",
     "condition": "outbound.services.bench.condition:measure",
     "render_email": "outbound.testing.bench.render_email:measure",
     "sign_dkim": "outbound.testing.bench.sign_dkim:measure",

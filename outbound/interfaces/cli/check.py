@@ -39,14 +39,15 @@ def register(app: typer.Typer) -> None:
         from outbound.interfaces.cli.output import print_json
         from outbound.interfaces.cli.progress import steps
         from outbound.services import caniemail as mail_programs
-        from outbound.services import releases
+        from outbound.services import checking, releases
 
         if output not in FORMATS:
             wrong_usage(f"--format takes {', '.join(FORMATS)}; not {output!r}")
+        cache = None if rules and templates else _kept_answers()
         rules, templates, known = folders(rules, templates, caniemail)
         with steps("check"):
             support = mail_programs.read(known) if known else None
-            checked = releases.check(releases.read_files(rules, templates), support=support)
+            checked = checking.check(releases.read_files(rules, templates), support=support, cache=cache)
         problems = named_by_folder(checked.problems, {"rules": rules, "templates": templates})
         if files:
             wanted = {path.resolve() for path in files}
@@ -59,8 +60,7 @@ def register(app: typer.Typer) -> None:
         else:
             for problem in problems:
                 typer.echo(problem.render())
-            rules_found = len(checked.ruleset.rules) if checked.ruleset else 0
-            typer.echo(summary(problems) if problems else f"{rules_found} rules, no problem found.")
+            typer.echo(summary(problems) if problems else f"{checked.rules} rules, no problem found.")
         if any(strict or problem.severity.value == "error" for problem in problems):
             raise typer.Exit(EXIT_ERROR)
 
@@ -80,6 +80,15 @@ def folders(rules: Path | None, templates: Path | None, caniemail: Path | None) 
             if caniemail is None and settings.check.caniemail:
                 caniemail = settings.root / settings.check.caniemail
     return rules, templates, caniemail
+
+
+def _kept_answers() -> Path:
+    """Where the workspace keeps what was said before."""
+    from outbound.interfaces.cli.context import open_context
+    from outbound.services.checking import FOLDER
+
+    with open_context() as context:
+        return context.settings.root / FOLDER
 
 
 def annotation(problem: "Problem") -> str:

@@ -6,6 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime, timedelta
+
+    from outbound.interfaces.cli.context import Context
+    from outbound.services.plans.outlook import Ahead
     from outbound.services.plans.planned import Plan
 
 
@@ -17,6 +22,9 @@ def register(app: typer.Typer) -> None:
         output: Annotated[
             Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save the plan for `outbound apply FILE`.")
         ] = None,
+        days: Annotated[
+            str, typer.Option("--next", metavar="DURATION", help="How far to look ahead: 7d, 48h; 0d only compares.")
+        ] = "7d",
         rule: Annotated[str, typer.Option("--rule", metavar="RULE", help="Only this rule, with every detail.")] = "",
         include_current: Annotated[
             bool, typer.Option("--include-current", help="As for apply: new rules fire for what is there today.")
@@ -27,7 +35,7 @@ def register(app: typer.Typer) -> None:
         ] = 0,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """Compare the running release with the files: rules, people, groups. Exit 0 no change, 2 changes, 1 error."""
+        """Compare the running release with the files, and look ahead. Exit 0 no change, 2 changes, 1 error."""
         from outbound.interfaces.cli.arguments import wrong_usage
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.exits import EXIT_CHANGES, EXIT_ERROR
@@ -39,14 +47,16 @@ def register(app: typer.Typer) -> None:
 
         if output is not None and rule:
             wrong_usage("a plan to apply is about all rules: leave out --rule or -o")
+        length = _length(days)
         with open_context() as context, steps("plan") as told:
-            settings = context.settings
+            settings, now = context.settings, context.now()
             files = releases.read_files(settings.rules_dir, settings.templates_dir)
             roots = {"rules": settings.rules_dir, "templates": settings.templates_dir}
             made = make_plan(
                 context.reader,
                 files,
-                now=context.now(),
+                now=now,
+                ahead=looking(context, now + length, told) if length else None,
                 include_current=include_current,
                 accept_resend=accept_resend,
                 only=rule,
@@ -59,11 +69,42 @@ def register(app: typer.Typer) -> None:
         if as_json:
             print_json({**shown, "saved": str(output) if saved else None})
         else:
-            print_plan(made, roots, detailed=bool(rule), output=output)
+            print_plan(made, roots, rule=rule, output=output)
         if made.errors:
             raise typer.Exit(EXIT_ERROR)
         if made.changes:
             raise typer.Exit(EXIT_CHANGES)
+
+
+def looking(context: "Context", until: "datetime", told: "Callable[[str], None]") -> "Ahead":
+    """How a plan looks ahead in this installation."""
+    from outbound.app import accounts
+    from outbound.services.plans.outlook import Ahead
+
+    return Ahead(
+        url=context.settings.database_url,
+        until=until,
+        accounts=accounts(context.settings),
+        keyring=context.keyring,
+        progress=lambda now: told(f"{now:%a %d %b}"),
+    )
+
+
+def _length(text: str) -> "timedelta":
+    """``7d`` or ``48h``, at most a year. Exits with wrong usage for anything else."""
+    import re
+    from datetime import timedelta
+
+    from outbound.interfaces.cli.arguments import wrong_usage
+
+    match = re.fullmatch(r"(\d{1,4})([hdw])", text)
+    hours = int(match[1]) * {"h": 1, "d": 24, "w": 168}[match[2]] if match else None
+    if hours is None or hours > _MOST_HOURS:
+        wrong_usage(f"--next takes a duration such as 7d or 48h, at most a year; not {text!r}")
+    return timedelta(hours=hours)
+
+
+_MOST_HOURS = 366 * 24
 
 
 def as_printed(made: "Plan", roots: dict[str, Path]) -> dict[str, Any]:
@@ -74,15 +115,19 @@ def as_printed(made: "Plan", roots: dict[str, Path]) -> dict[str, Any]:
     return {**plain(made), "changes": made.changes, "problems": plain(named_by_folder(made.problems, roots))}
 
 
-def print_plan(made: "Plan", roots: dict[str, Path], *, detailed: bool, output: Path | None = None) -> None:
+def print_plan(made: "Plan", roots: dict[str, Path], *, rule: str = "", output: Path | None = None) -> None:
     """The problems, what differs, and the summary last."""
     from outbound.interfaces.cli.check import named_by_folder, summary
+    from outbound.interfaces.cli.outlook_text import outlook_lines
     from outbound.interfaces.cli.plan_text import plan_lines, summary_line
 
     for problem in named_by_folder(made.problems, roots):
         typer.echo(problem.render())
-    for line in plan_lines(made, detailed=detailed):
+    for line in plan_lines(made, detailed=bool(rule)):
         typer.echo(line)
+    if made.outlook is not None:
+        for line in outlook_lines(made.outlook, rule=rule):
+            typer.echo(line)
     saved = f" Plan saved: outbound apply {output}" if output and not made.errors else ""
     if made.errors:
         what = f": plan {output} not saved" if output else ""

@@ -13,6 +13,7 @@ from outbound.engine.rulefiles.differences import Change, Difference, Kind, Part
 from outbound.services import releases
 from outbound.services.planning.buckets import Buckets
 from outbound.services.plans.groups import Groups, groups_of
+from outbound.services.plans.outlook import Ahead, Outlook, look_ahead
 from outbound.services.plans.reach import Reach, audience_of, differ, reach_of
 from outbound.services.releases import Active
 from outbound.storage import releases as store
@@ -55,6 +56,7 @@ class Plan:
     others: tuple[Difference, ...] = ()
     users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    outlook: Outlook | None = None
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -75,13 +77,14 @@ def make_plan(
     include_current: bool = False,
     accept_resend: int = 0,
     only: str = "",
+    ahead: Ahead | None = None,
     progress: Progress = lambda _: None,
 ) -> Plan:
     """Compare the running release with ``files`` and count people. ``database`` may be opened to read only.
 
     ``accept_resend``: how many people may get a message again because the ``once`` of a rule changed. ``only`` is the
-    rule to look at, "" for all. ``progress`` is told what is being counted. Raises OutboundError ``plan.rule`` where
-    neither side has the rule.
+    rule to look at, "" for all. ``ahead``: also live through the days to come. ``progress`` is told what is being
+    counted. Raises OutboundError ``plan.rule`` where neither side has the rule.
     """
     progress("check")
     checked = releases.check(files)
@@ -106,7 +109,11 @@ def make_plan(
         *compared.once_problems(accept_resend),
     )
     users = _users(others, new.ruleset)
-    return replace(empty, rules=tuple(rules), others=others, users=users, problems=problems)
+    plan = replace(empty, rules=tuple(rules), others=others, users=users, problems=problems)
+    if ahead is None or plan.errors:
+        return plan
+    progress("the days ahead")
+    return replace(plan, outlook=look_ahead(files, ahead, now=now, include_current=include_current))
 
 
 def running_files(database: Database) -> tuple[str, Files]:

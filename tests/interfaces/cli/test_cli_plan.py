@@ -25,12 +25,13 @@ def change(shop: Shop, old: str, new: str) -> None:
 
 
 def test_plan_says_what_changes_and_exits_by_it(shop: Shop) -> None:
-    same = shop.run("plan")
+    same = shop.run("plan", "--next", "0d")
     assert same.out.startswith("No changes: release ")
     change(shop, "topic: newsletter\n", "topic: newsletter\nwho: customer.country == 'FR'\n")
     told = shop.run("plan", status=2)
     assert told.out.splitlines() == [
         "~ letter  who added  now 2 -> 0 people (+0 new, -2 gone)",
+        "Next 7 days: 0 messages",
         "0 to add, 1 to change, 0 to remove.",
     ]
     detailed = shop.run("plan", "--rule", "letter", status=2).out
@@ -42,6 +43,7 @@ def test_plan_says_what_changes_and_exits_by_it(shop: Shop) -> None:
 
 def test_wrong_usage_and_errors_have_their_own_exits(shop: Shop) -> None:
     assert "leave out --rule or -o" in shop.run("plan", "--rule", "letter", "-o", "x", status=64).err
+    assert "--next takes a duration" in shop.run("plan", "--next", "soon", status=64).err
     assert "[plan.rule]" in shop.run("plan", "--rule", "nope", status=1).err
     assert "give these options to `outbound plan`" in shop.run("apply", "x", "--include-current", status=64).err
     change(shop, "topic: newsletter", "topic: newsleter")

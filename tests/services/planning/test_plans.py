@@ -3,16 +3,20 @@
 from pathlib import Path
 
 import pytest
-from planning_kit import NEWSLETTER, add_customer, add_event, plan, publish, rows, rule_files, utc
+from planning_kit import KEYRING, NEWSLETTER, add_customer, add_event, plan, publish, rows, rule_files, utc
 
+from outbound.domain.customer import ChannelName
 from outbound.domain.errors import OutboundError
 from outbound.domain.release import Files
 from outbound.engine.rulefiles.differences import Change
+from outbound.services.forecast import Account
 from outbound.services.plans import plan_file
 from outbound.services.plans.applying import apply
+from outbound.services.plans.outlook import Ahead, moved
 from outbound.services.plans.planned import Plan, make_plan
 from outbound.storage import tables
 from outbound.storage.database import Database
+from outbound.storage.schema import migrate
 
 NOW = utc("2026-01-02 00:00")
 LATER = utc("2026-01-03 00:00")
@@ -186,7 +190,74 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path: Path, text: str) -> None:
     assert error.value.code == "plan.file"
 
 
+RIVAL = NEWSLETTER.replace("rule: news", "rule: rival")
+
+
+def ahead(database: Database, until: str) -> Ahead:
+    accounts = (Account(channel=ChannelName.EMAIL, name="mail"), Account(channel=ChannelName.SMS, name="text"))
+    return Ahead(url=str(database.url), until=utc(until), accounts=accounts, keyring=KEYRING)
+
+
+def capped(*rules: str) -> Files:
+    """Marketing at most once a day."""
+    files = dict(files_of(*rules))
+    files["rules/policy.yaml"] += b"caps:\n  - {class: marketing, max: 1, per: day}\n"
+    return files
+
+
+def test_the_days_ahead_are_lived_through_with_the_planned_files(tmp_path: Path) -> None:
+    """Messages, costs, skips and who takes whose turn; the database stays as it was."""
+    database = _sqlite(tmp_path)
+    for number in range(5):
+        add_customer(database, f"c{number}", consent=number != 0)
+    made = planned(database, capped(NEWSLETTER, RIVAL), ahead=ahead(database, "2026-01-10 00:00"))
+    assert [p.render() for p in made.errors] == []
+    outlook = made.outlook
+    assert outlook is not None
+    figures = outlook.forecast
+    assert (figures.sent, figures.cost, figures.skipped_by) == (8, 8 * 400, {"consent.newsletter": 2})
+    assert {(one.day.isoformat(), one.channel, one.messages) for one in figures.days} == {
+        ("2026-01-04", "email", 4),
+        ("2026-01-05", "email", 4),
+    }
+    assert sum(sum(hours.values()) for hours in outlook.hours.values()) == 8
+    [collision] = outlook.collisions
+    assert (collision.winner, collision.loser, collision.people) == ("news", "rival", 4)
+    assert (collision.day.isoformat(), collision.until) == ("2026-01-04", utc("2026-01-05 07:00"))
+    assert rows(database, tables.message) == rows(database, tables.decision) == []
+
+
+def test_a_plan_whose_messages_moved_by_more_than_a_twentieth_is_stale(tmp_path: Path) -> None:
+    database = _sqlite(tmp_path)
+    publish(database, files_of(in_countries("FR")), NOW)
+    for number in range(40):
+        add_customer(database, f"c{number}")
+    files, path = files_of(NEWSLETTER), tmp_path / "p1"
+    until = ahead(database, "2026-01-10 00:00")
+    plan_file.write(path, plan_file.of_plan(planned(database, files, ahead=until), files), {})
+    kept = plan_file.read(path)
+    later = utc("2026-01-03 05:00")
+
+    add_customer(database, "c40")
+    add_customer(database, "c41")
+    assert apply(database, files, by="mia", now=later, kept=kept, ahead=until, dry_run=True).problems == ()
+    add_customer(database, "c42")
+    with pytest.raises(OutboundError, match="40 messages were planned for the hours that are left, now it would be 43"):
+        apply(database, files, by="mia", now=later, kept=kept, ahead=until)
+    with pytest.raises(OutboundError, match="which is past"):
+        apply(database, files, by="mia", now=utc("2026-01-10 00:00"), kept=kept)
+
+
+def test_only_the_hours_that_both_look_at_are_compared() -> None:
+    before = {"a": {"2026-01-03T09:00:00+00:00": 500, "2026-01-04T09:00:00+00:00": 100}}
+    after = {"a": {"2026-01-04T09:00:00+00:00": 100, "2026-01-09T09:00:00+00:00": 900}}
+    asked = {"since": utc("2026-01-03 10:15"), "until": utc("2026-01-09 00:00")}
+    assert moved(before, after, **asked) == ""
+    swapped = {"a": {"2026-01-04T09:00:00+00:00": 79}, "b": {"2026-01-04T09:00:00+00:00": 21}}
+    assert moved(before, swapped, **asked).startswith("100 messages of rule a were planned")
+
+
 def _sqlite(tmp_path: Path) -> Database:
     database = Database(f"sqlite:///{tmp_path / 'outbound.db'}")
-    tables.metadata.create_all(database.engine)
+    migrate(database)
     return database
