@@ -13,7 +13,7 @@ from outbound.domain.keyring import Keyring
 from outbound.domain.release import Files
 from outbound.domain.source import Problem
 from outbound.services import releases
-from outbound.services.forecast.course import MINUTE, Feed, Stretch, live
+from outbound.services.forecast.course import HOUR, MINUTE, Feed, Stretch, live
 from outbound.services.forecast.figures import figures
 from outbound.services.forecast.hands import Answer, accepted
 from outbound.services.forecast.scratch import copied, empty
@@ -21,6 +21,8 @@ from outbound.services.forecast.unplugged import Account, unplugged
 from outbound.services.releases import Active
 from outbound.storage.database import Database
 
+LONG_LOOKS = timedelta(hours=6)
+"""How often segments are looked at where many days are lived through: a look asks about everybody."""
 BY = "forecast"
 """Who published a release in a scratch copy."""
 
@@ -47,12 +49,16 @@ def forecast(
     feeds: Iterable[Feed] = (),
     answer: Answer = accepted,
     step: timedelta = MINUTE,
+    looks: timedelta = HOUR,
     progress: Callable[[datetime], None] = lambda _: None,
 ) -> Forecast:
-    """Live through ``stretch`` in the scratch copy and answer its figures. The copy keeps every row of it."""
+    """Live through ``stretch`` in the scratch copy and answer its figures. The copy keeps every row of it.
+
+    ``answer`` is what providers say, ``feeds`` what customers do; ``step`` and ``looks`` as for ``course.live``.
+    """
     kit = unplugged(scratch, accounts, keyring=keyring, active=lambda: active)
-    live(scratch, kit, active, stretch, feeds=feeds, answer=answer, step=step, progress=progress)
+    live(scratch, kit, active, stretch, feeds=feeds, answer=answer, step=step, looks=looks, progress=progress)
     return figures(scratch, active, stretch)
 
 
-__all__ = ["Account", "Answer", "Feed", "Forecast", "Stretch", "adopt", "copied", "empty", "forecast"]
+__all__ = ["LONG_LOOKS", "Account", "Answer", "Feed", "Forecast", "Stretch", "adopt", "copied", "empty", "forecast"]
