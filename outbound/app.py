@@ -20,6 +20,7 @@ from outbound.services.alerts import Receiver
 from outbound.services.dispatch import Dispatcher
 from outbound.services.dispatch.kit import DispatchSettings
 from outbound.services.dispatch.pace import AccountPace
+from outbound.services.forecast import Account
 from outbound.services.inbox import MAIL, Inbox, Read
 from outbound.services.links import LinkMaker
 from outbound.storage.database import Database
@@ -298,6 +299,22 @@ def _mailbox(settings: Settings, channel: ChannelName, clock: Clock) -> Adapter:
     pack = mime.pack if channel is ChannelName.EMAIL else text.pack
     receipts = settings.mailbox.receipts
     return MailboxAdapter(settings.mailbox_dir, channel=channel, pack=pack, clock=clock, receipts=receipts)
+
+
+def accounts(settings: Settings) -> tuple[Account, ...]:
+    """The accounts as a forecast sees them: no adapter is made. A mailbox folder warms no sender up."""
+    email, sms = settings.email, settings.sms
+    return tuple(
+        Account(
+            channel=channel,
+            name=f"mailbox-{channel}" if mailbox else section.adapter,
+            warm_up=None if mailbox else section.pace.warm_up,
+        )
+        for channel, section, mailbox in (
+            (ChannelName.EMAIL, email, email.adapter == "mailbox"),
+            (ChannelName.SMS, sms, sms.adapter == "mailbox"),
+        )
+    )
 
 
 def _guard(settings: Settings, name: ChannelName, adapter: Adapter) -> Adapter:

@@ -23,6 +23,7 @@ COMMANDS = (
     "migrate",
     "check",
     "plan",
+    "simulate",
     "apply",
     "import_",
     "customer",
