@@ -22,6 +22,7 @@ COMMANDS = (
     "init",
     "migrate",
     "check",
+    "test",
     "plan",
     "simulate",
     "apply",
