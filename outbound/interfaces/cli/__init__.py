@@ -28,6 +28,7 @@ COMMANDS = (
     "customer",
     "event",
     "receipt",
+    "mail_in",
     "sms_in",
     "send",
     "approve",

@@ -24,6 +24,7 @@ BENCHES = {
     "send_email_pg": "outbound.testing.bench.send_email:measure_pg",
     "latency_idle": "outbound.testing.bench.latency:measure_idle",
     "latency_bulk": "outbound.testing.bench.latency:measure_bulk",
+    "webhook_in": "outbound.testing.bench.webhook_in:measure",
     "cli_start": "outbound.services.bench.cli_start:measure",
 }
 """Name to module and function; loaded when it runs. The ones that need servers live in the test kit."""
