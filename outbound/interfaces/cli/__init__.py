@@ -29,6 +29,7 @@ COMMANDS = (
     "event",
     "receipt",
     "mail_in",
+    "inbox",
     "sms_in",
     "send",
     "approve",
