@@ -33,6 +33,7 @@ COMMANDS = (
     "event",
     "receipt",
     "mail_in",
+    "inbox",
     "sms_in",
     "consent",
     "audit",
