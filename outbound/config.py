@@ -19,8 +19,10 @@ from outbound.domain.alert import AlertLevels
 from outbound.domain.errors import ConfigurationError
 from outbound.domain.keyring import Keyring
 from outbound.services.dispatch.pace import AccountPace, WarmUp, parse_rate
+from outbound.services.retention import Retention
 
 FILE_NAME = "outbound.toml"
+_MESSAGES_AT_LEAST = 400
 
 ENVIRONMENT = (
     *("OUTBOUND_SECRET_KEY", "OUTBOUND_DATABASE_URL"),
@@ -289,6 +291,32 @@ class DispatchSection(_Section):
     settle: float = Field(default=60.0, ge=0)
 
 
+class RetentionSection(_Section):
+    """How many days what is kept after it ended; 0: for ever (``services.retention``).
+
+    Messages stay at least 400 days: caps look back a year.
+    """
+
+    contexts: int = Field(default=90, ge=0)
+    events: int = Field(default=396, ge=0)
+    inbox: int = Field(default=90, ge=0)
+    consents: int = Field(default=1826, ge=0)
+    messages: int = Field(default=1826, ge=0)
+    audit: int = Field(default=1826, ge=0)
+
+    @field_validator("messages")
+    @classmethod
+    def _counted_for_a_year(cls, value: int) -> int:
+        if 0 < value < _MESSAGES_AT_LEAST:
+            raise ValueError(f"messages stay at least {_MESSAGES_AT_LEAST} days: caps look back a year")
+        return value
+
+    @property
+    def periods(self) -> Retention:
+        """The same as the job takes it."""
+        return Retention(**self.model_dump())
+
+
 class Settings(_Section):
     """The whole of outbound.toml plus what the environment adds."""
 
@@ -303,6 +331,7 @@ class Settings(_Section):
     mailbox: MailboxSection = MailboxSection()
     safety: SafetySection = SafetySection()
     dispatch: DispatchSection = DispatchSection()
+    retention: RetentionSection = RetentionSection()
     check: CheckSection = CheckSection()
     alerts: AlertsSection = AlertsSection()
     api: ApiSection = ApiSection()

@@ -17,6 +17,7 @@ from outbound.runtime.failures import Failures
 from outbound.runtime.hands import Hand, Moved
 from outbound.runtime.hints import InProcessHints
 from outbound.runtime.lookout import Lookout
+from outbound.runtime.pruning import PRUNE_SECONDS, prune
 from outbound.runtime.serving import Listener
 from outbound.runtime.watch import Watch
 from outbound.services import idempotency, memory, pauses, planning, presence, receipts, releases, snapshots, uncertain
@@ -167,11 +168,16 @@ class Daemon:
             with self._failures.logged("checkpoint"):
                 await self._in_thread(self._app.database.checkpoint)
 
+        async def tidy() -> None:
+            with self._failures.logged("prune"):
+                await self._in_thread(lambda: prune(self._app))
+
         every(self._app.settings.dispatch.tick, self._tick, soon=True)
         every(_RECOVER_SECONDS, self._recover)
         every(_HEARTBEAT_SECONDS, beat)
         every(_CHECKPOINT_SECONDS, checkpoint)
         every(self._app.settings.alerts.seconds, self._watch, soon=True)
+        every(PRUNE_SECONDS, tidy)
         return scheduler
 
     async def _tick(self) -> None:

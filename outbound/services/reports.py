@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from outbound.domain.errors import OutboundError
 from outbound.domain.message import MessageState
-from outbound.storage import costs, outbox_counts, run_limits
+from outbound.storage import costs, folding, outbox_counts, run_limits
 from outbound.storage.costs import Spent
 from outbound.storage.run_limits import Standing
 
@@ -102,17 +102,22 @@ def run_report(connection: Connection, run_id: str, *, now: datetime) -> RunRepo
 
 def costs_of(connection: Connection, run_id: str | None) -> Costs:
     """The costs of one run, or of the whole installation (None)."""
-    return Costs(planned=costs.planned(connection, run_id), spent=costs.spent(connection, run_id))
+    folded = folding.read(connection, run_id).spent
+    return Costs(planned=costs.planned(connection, run_id), spent=(*costs.spent(connection, run_id), *folded))
 
 
 def equation(connection: Connection, run_id: str | None, *, now: datetime | None = None) -> Equation:
     """The equation of one run, or of the whole installation (None), read in the caller's snapshot.
 
-    A run that does not exist has no candidates and no messages: 0 = 0.
+    Messages that were pruned count as the sums their run keeps. A run that does not exist has no candidates and no
+    messages: 0 = 0.
     """
     candidates, skipped = outbox_counts.planned(connection, run_id)
     planning_details = outbox_counts.planning_skips(connection, run_id)
     details = outbox_counts.by_detail(connection, run_id)
+    folded = folding.read(connection, run_id)
+    planning_details = Counter(planning_details) + Counter({(k[0], k[1]): n for k, n in folded.skips.items()})
+    details = Counter(details) + Counter({(k[0], k[1], k[2]): n for k, n in folded.reasons.items()})
     reasons, planning_reasons = Counter[tuple[str, str]](), Counter[str]()
     for (state, reason, _), number in details.items():
         reasons[state, reason] += number
@@ -122,13 +127,13 @@ def equation(connection: Connection, run_id: str | None, *, now: datetime | None
         run_id=run_id,
         candidates=candidates,
         skipped=skipped,
-        messages=outbox_counts.messages(connection, run_id),
-        states=outbox_counts.by_state(connection, run_id),
+        messages=outbox_counts.messages(connection, run_id) + folded.messages,
+        states=Counter(outbox_counts.by_state(connection, run_id)) + folded.states,
         decided_skips=planning_reasons.total(),
         reasons=reasons,
         planning_reasons=planning_reasons,
         details=details,
         planning_details=planning_details,
-        channels=outbox_counts.sent_by_channel(connection, run_id),
+        channels=Counter(outbox_counts.sent_by_channel(connection, run_id)) + folded.channels,
         unfinished=outbox_counts.unfinished(connection, run_id, now=now) if now else 0,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from outbound.services.refusals import Refusal, standing
-from outbound.storage import alerts, costs, overview, run_limits
+from outbound.storage import alerts, costs, overview, run_limits, sms_in
 from outbound.storage.alerts import PausedAccount
 from outbound.storage.database import Database
 from outbound.storage.run_limits import Standing
@@ -42,6 +42,8 @@ class Status:
     """Provider accounts and destinations that are paused by themselves, and probed."""
     refused: Refusal | None = None
     """The last `outbound apply`, if it was refused."""
+    texts: int = 0
+    """Unclear texts that wait for a person."""
 
 
 def lost(seen: tuple[overview.DaemonSeen, ...], now: datetime) -> tuple[overview.DaemonSeen, ...]:
@@ -73,4 +75,5 @@ def status(database: Database, *, now: datetime) -> Status:
             paused=tuple(switches(connection).values()),
             slowed=tuple(alerts.paused_accounts(connection)),
             refused=standing(connection),
+            texts=sms_in.count_waiting(connection),
         )

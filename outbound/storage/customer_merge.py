@@ -22,6 +22,7 @@ from outbound.storage.tables import (
     interaction,
     leg,
     message,
+    sms_in,
 )
 
 _PENDING: Final = (MessageState.SCHEDULED.value, MessageState.READY.value, MessageState.CLAIMED.value)
@@ -68,6 +69,7 @@ def merge(connection: Connection, loser: str, winner: str, *, now: datetime, sou
     contacts = _move(connection, interaction, loser, winner)
     words = _move(connection, consent_event, loser, winner)
     memberships.merge(connection, loser, winner)
+    _move(connection, sms_in, loser, winner)
     _merge_projection(connection, loser, winner)
     addresses = _move_addresses(connection, loser, winner, now)
     filled = _fill(connection, loser, winner, now=now, source=source)

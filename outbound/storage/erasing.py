@@ -25,11 +25,11 @@ S = MessageState
 
 ERASED: Final = (
     *("address", "consent", "consent_event", "consent_anchor", "customer", "customer_change"),
-    *("event", "interaction", "membership", "sms_in"),
+    *("event", "interaction", "membership", "sms_in", "delivery_event"),
 )
 """Tables whose rows about the person go."""
 
-EMPTIED: Final = ("message", "leg", "attempt", "decision", "manifest", "operation")
+EMPTIED: Final = ("message", "leg", "attempt", "decision", "manifest", "operation", "inbox_event")
 """Tables whose rows stay without the person."""
 
 IMPERSONAL: Final = (
@@ -96,12 +96,29 @@ def erase(
     rows["consent_anchor"] = _count(connection, sa.delete(anchor).where(anchor.c.chain.in_(chains)))
     texts = sa.or_(among(connection, sms_in.c.customer_id, ids), among(connection, sms_in.c.hash, address_hashes))
     rows["sms_in"] = _count(connection, sa.delete(sms_in).where(texts))
+    rows |= _empty_inbox(connection, ids, address_hashes)
     for name in ("consent_event", "consent", "address", "customer_change", "event", "interaction", "membership"):
         table = tables.metadata.tables[name]
         rows[name] = _count(connection, sa.delete(table).where(among(connection, table.c.customer_id, ids)))
     customer = tables.customer
     rows["customer"] = _count(connection, sa.delete(customer).where(among(connection, customer.c.id, ids)))
     return Taken(rows={name: rows[name] for name in (*ERASED, *EMPTIED)}, cancelled=cancelled)
+
+
+def _empty_inbox(connection: Connection, ids: Sequence[str], address_hashes: Sequence[str]) -> dict[str, int]:
+    """News of this person goes, and the bytes of every request and mail that it or a contact came from."""
+    news, inbox, contact = tables.delivery_event, tables.inbox_event, tables.interaction
+    theirs = sa.or_(among(connection, news.c.customer_id, ids), among(connection, news.c.address_hash, address_hashes))
+    came = sa.union(
+        sa.select(news.c.inbox_id).where(theirs),
+        sa.select(contact.c.inbox_id).where(among(connection, contact.c.customer_id, ids)),
+    )
+    change = sa.update(inbox).where(inbox.c.id.in_(came), sa.func.length(inbox.c.raw) > 0)
+    emptied = _count(
+        connection,
+        change.values(raw=b"", head={}, processed_at=sa.func.coalesce(inbox.c.processed_at, inbox.c.received_at)),
+    )
+    return {"inbox_event": emptied, "delivery_event": _count(connection, sa.delete(news).where(theirs))}
 
 
 def _cancel(connection: Connection, ids: Sequence[str], now: datetime) -> int:

@@ -1,6 +1,7 @@
 """The log of what operators did: one row for a command, or one for each message it was about."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -45,3 +46,35 @@ def record_each(
             for identity, row in zip(new_ids(now, len(found)), found, strict=True)
         ]
         insert_ignore(connection, operation, _COLUMNS, rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One entry of the log."""
+
+    id: str
+    at: datetime
+    kind: str
+    subject: str
+    by: str
+    note: str
+    details: Mapping[str, Any]
+    message_id: str
+    customer_id: str
+
+
+def listed(
+    connection: Connection, *, by: str, about: str, kind: str, since: datetime | None, limit: int
+) -> tuple[Operation, ...]:
+    """The newest entries first; what is "" or None does not narrow. ``about`` is a customer, message, run or switch."""
+    query = sa.select(operation).order_by(operation.c.at.desc(), operation.c.id.desc()).limit(limit)
+    if by:
+        query = query.where(operation.c.by == by)
+    if about:
+        columns = (operation.c.subject, operation.c.customer_id, operation.c.message_id)
+        query = query.where(sa.or_(*(column == about for column in columns)))
+    if kind:
+        query = query.where(operation.c.kind.startswith(kind, autoescape=True))
+    if since is not None:
+        query = query.where(operation.c.at >= since)
+    return tuple(Operation(**row) for row in connection.execute(query).mappings())

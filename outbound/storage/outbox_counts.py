@@ -35,7 +35,7 @@ def by_state(connection: Connection, run_id: str | None) -> dict[str, int]:
 
 def by_detail(connection: Connection, run_id: str | None) -> dict[tuple[str, str, str], int]:
     """Messages that have a reason, by (state, reason, detail): "" where the detail tells little (``_TELLING``)."""
-    detail = _telling(message).label("told")
+    detail = telling(message).label("told")
     query = (
         sa.select(message.c.state, message.c.reason, detail, sa.func.count())
         .where(message.c.reason != "")
@@ -46,7 +46,7 @@ def by_detail(connection: Connection, run_id: str | None) -> dict[tuple[str, str
 
 def planning_skips(connection: Connection, run_id: str | None) -> dict[tuple[str, str], int]:
     """Candidates that planning skipped, by (reason, detail) as in ``by_detail``, from their decisions."""
-    detail = _telling(decision).label("told")
+    detail = telling(decision).label("told")
     query = (
         sa.select(decision.c.reason, detail, sa.func.count())
         .where(decision.c.verdict == "skip")
@@ -59,7 +59,8 @@ _TELLING = tuple(code.value for code in (R.PAUSED, R.HELD_OUT, R.CONFLICT, R.CAP
 """Reasons whose detail is a name out of few; others name a topic the run has anyway, or quote a provider."""
 
 
-def _telling(table: sa.Table) -> sa.ColumnElement[str]:
+def telling(table: sa.Table) -> sa.ColumnElement[str]:
+    """The detail of a reason, "" where it tells little."""
     return sa.case((table.c.reason.in_(_TELLING), table.c.detail), else_="")
 
 

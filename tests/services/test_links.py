@@ -48,5 +48,6 @@ def test_a_signature_for_another_purpose_is_no_unsubscribe() -> None:
 
 
 def test_links_outlive_a_key_rotation() -> None:
+    """They never expire (C06)."""
     assert links(f"{NEW},{OLD}").read_unsubscribe(token(links(OLD))) is not None
     assert links(NEW).read_unsubscribe(token(links(OLD))) is None

@@ -18,7 +18,7 @@ _SAID = 160
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Show, export or erase one customer's record, or make two records one.")
+    group = typer.Typer(help="Show, merge, export or erase one record.")
     app.add_typer(group, name="customer")
 
     @group.command()
@@ -30,12 +30,21 @@ def register(app: typer.Typer) -> None:
         as_json: AsJson = False,
     ) -> None:
         """Show profile, consents, blocks and the timeline, newest first."""
+        from outbound.interfaces.cli.arguments import operator
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.output import print_json
+        from outbound.services import audit
         from outbound.services.customers import show as read
 
         with open_context() as context:
             record = read(context.database, context.keyring, who, limit=limit, before=_place(before))
+            audit.note(
+                context.database,
+                kind=audit.SHOWN,
+                customer_id=record.customer.id,
+                by=operator(),
+                now=context.now(),
+            )
         if as_json:
             print_json(_as_json(record))
         else:

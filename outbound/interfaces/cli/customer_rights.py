@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from outbound.domain.errors import OutboundError
     from outbound.services.rights.erasing import Receipt
 
 Who = Annotated[str, typer.Argument(metavar="ID|EMAIL|PHONE")]
@@ -26,15 +27,17 @@ def add(group: typer.Typer) -> None:
             bool, typer.Option("--json", help="Print the record as JSON instead of writing it.")
         ] = False,
     ) -> None:
-        """Write everything on record about one person: JSON, and CSV that is safe to open.
+        """Write everything on record about one person.
 
-        Bodies of messages are rendered again while their context is kept.
+        JSON, and CSV that a spreadsheet opens safely. Messages are rendered again while their context is kept.
         """
         from outbound.app import build
         from outbound.interfaces.cli.arguments import operator
         from outbound.interfaces.cli.context import open_context
         from outbound.services.rights import exporting
 
+        if to is not None and to.exists():
+            raise _taken(to)
         with open_context() as context:
             links = build(context.settings, context.database).message_links
             record = exporting.export(
@@ -101,6 +104,12 @@ def _safe(identity: str) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in identity).lstrip(".") or "customer"
 
 
+def _taken(path: Path) -> "OutboundError":
+    from outbound.domain.errors import OutboundError
+
+    return OutboundError("export.file", f"{path} exists", "name another file with --to")
+
+
 def _write(path: Path, content: bytes) -> None:
     """A new file that its owner alone can read."""
     import os
@@ -110,7 +119,7 @@ def _write(path: Path, content: bytes) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise OutboundError("export.file", f"{path} exists", "name another file with --to") from None
+        raise _taken(path) from None
     except OSError as error:
         raise OutboundError("export.file", f"cannot write {path}: {error.strerror}", "name a file with --to") from None
     with os.fdopen(descriptor, "wb") as out:

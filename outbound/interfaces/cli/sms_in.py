@@ -22,7 +22,10 @@ def register(app: typer.Typer) -> None:
         ] = "",
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """Take in one text: STOP, START and HELP are obeyed, an unclear one waits for a person."""
+        """Take in one text: STOP, START, HELP or others.
+
+        An unclear one pauses marketing and waits for a person.
+        """
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.output import print_json
         from outbound.services import sms_words

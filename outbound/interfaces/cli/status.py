@@ -62,6 +62,8 @@ def _print(found: "Status") -> None:
     _print_money(found)
     if uncertain := found.states.get("uncertain"):
         typer.echo(f"! {uncertain:,} messages with an unknown outcome: nothing is sent again without evidence")
+    if found.texts:
+        typer.echo(f"! {found.texts:,} texts wait for a person to read them -> outbound consent review")
 
 
 def _print_slowed(found: "Status") -> None:

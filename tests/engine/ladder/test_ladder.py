@@ -186,6 +186,7 @@ def test_a_paused_rule_holds_before_any_reason_to_skip() -> None:
     ],
 )
 def test_a_block_on_an_address_stops_its_class_or_all(scope: str, topic: Topic, expected: str) -> None:
+    """C13, C14."""
     who = person(suppressed=frozenset({("email", scope)}))
     assert told(ask(who, candidate(topic, channels=(EMAIL,)))) == expected
 
@@ -239,6 +240,7 @@ SOFT_SPAM = ConsentEntry(state=ConsentState.GRANTED, basis="soft_spam")
 def test_consent_per_topic_and_channel(
     topic: Topic, channel: Any, consents: dict[tuple[str, str], ConsentEntry], allowed: bool
 ) -> None:
+    """C34, C36: no word is no consent; soft spam is for e-mail."""
     decision = ask(person(consents=consents), candidate(topic, channels=(channel,)))
     assert told(decision) == (f"send {channel}" if allowed else f"skip consent.{topic.name}")
 

@@ -91,6 +91,7 @@ def _allowed(topic: Topic, channel: ChannelName, who: Person) -> None:
 @many
 @given(what=candidates, who=people, scope=st.sampled_from(["all", "marketing", "bogus"]))
 def test_suppressed_is_never_sent(what: Candidate, who: Person, scope: str) -> None:
+    """C13, C40: whatever it says, also an invitation back."""
     if scope == "marketing" and what.topic.message_class.name != "marketing":
         return
     blocked = Person(customer=who.customer, consents=who.consents, suppressed=frozenset((name, scope) for name in ALL))

@@ -147,6 +147,7 @@ def test_a_brand_without_a_layout_is_refused(text: str) -> None:
 
 
 def test_marketing_without_the_unsubscribe_link_or_postal_address_is_refused() -> None:
+    """C09, and C23 for texts."""
     without_link = LAYOUT.replace("{{ unsubscribe_url }}", "https://shop.example")
     assert any(
         "layout.mjml:1:1: hello, email in 'it': no link to unsubscribe" in p
@@ -194,6 +195,7 @@ def test_a_problem_inside_a_partial_is_reported_in_the_partials_file_once() -> N
 
 
 def test_characters_that_force_ucs2_are_named() -> None:
+    """C26."""
     templates, problems = compiled({"hello/sms.txt": "perché È ’ " + GREETING})  # noqa: RUF001
     assert templates is not None
     assert {p.suggestion for p in problems if p.code == "template-sms-unicode"} == {

@@ -132,5 +132,6 @@ def test_quotes_and_braces_in_strings_do_not_confuse_the_scanner() -> None:
     ],
 )
 def test_parts_are_counted_as_the_network_counts_them(text: str, segments: int, encoding: str) -> None:
+    """C26: 160/153 and 70/67."""
     counted = count(text)
     assert (counted.segments, counted.encoding) == (segments, encoding)

@@ -53,6 +53,7 @@ def rome(*parts: int) -> datetime:
 def test_quiet_hours_are_half_open_and_cross_midnight(
     hours: QuietHours, now: tuple[int, ...], until: tuple[int, ...] | None
 ) -> None:
+    """C31."""
     assert quiet_until(rome(*now), Silence(zones=(ROME,), hours=hours)) == (rome(*until) if until else None)
 
 

@@ -130,6 +130,7 @@ def test_a_trigger_with_a_zone_of_its_own_fires_there() -> None:
 
 
 def test_f44_a_slot_in_the_gap_fires_once_at_the_first_valid_instant() -> None:
+    """C29."""
     found = slots(schedule("FREQ=DAILY", at=time(2, 30)), date(2026, 3, 28), date(2026, 3, 31))
     assert [s.instant for s in found if s.day == date(2026, 3, 29)] == [datetime(2026, 3, 29, 1, 0, tzinfo=UTC)]
     assert [s.local for s in found] == [naive(2026, 3, day, 2, 30) for day in (28, 29, 30)]

@@ -32,6 +32,7 @@ from outbound.engine.timing import customer_source, resolve_zones, zone_named, z
 def test_the_stated_zone_wins_then_the_country_then_the_number(
     timezone: str | None, country: str | None, phone: str | None, source: str
 ) -> None:
+    """C28."""
     assert zone_source(timezone, country, phone) == source
 
 

@@ -26,7 +26,7 @@ MULTIPART_BODY = b'-----x\r\nContent-Disposition: form-data; name="List-Unsubscr
     ids=["form", "multipart", "bare"],
 )
 def test_one_click_withdraws_the_topic_before_the_answer(site: Running, body: bytes, headers: dict[str, str]) -> None:
-    """C03: 2xx, no redirect, no cookie, and done (RFC 8058 section 3.2); other topics stay."""
+    """C03: 2xx, no redirect, no cookie, and done (RFC 8058 section 3.2); other topics stay (C07)."""
     status, answer, _ = site.ask("POST", site.path(), body, headers)
     assert status == 200
     assert "location" not in answer
@@ -77,6 +77,7 @@ def test_safe_methods_change_nothing_on_any_address(site: Running, method: str) 
 
 
 def test_the_page_asks_in_the_customers_language_with_a_button_that_needs_no_script(site: Running) -> None:
+    """One page, no login (C04, C08)."""
     status, headers, html = site.ask("GET", site.path())
     assert status == 200
     assert '<html lang="it">' in html

@@ -115,8 +115,31 @@ def _person(world: World, identity: str, addresses: dict[str, str]) -> None:
                 text=f"{identity.title()} here",
                 address=addresses["email"],
                 source="mail",
+                inbox_id=f"raw-{identity}".replace("lisa", "1"),
                 at=at,
                 recorded_at=at,
+            )
+        )
+        connection.execute(
+            sa.insert(tables.inbox_event).values(
+                id=f"raw-{identity}".replace("lisa", "1"),
+                provider="mail",
+                key=f"key-{identity}".replace("lisa", "1"),
+                raw=f"From: {addresses['email']}".encode(),
+                received_at=at,
+                processed_at=at,
+            )
+        )
+        connection.execute(
+            sa.insert(tables.delivery_event).values(
+                provider="smtp",
+                key=f"news-{identity}".replace("lisa", "1"),
+                inbox_id="",
+                kind="bounced",
+                detail=f"<{addresses['email']}> is full",
+                customer_id=identity,
+                at=at,
+                received_at=at,
             )
         )
         operations.record(connection, kind="customer.show", subject=identity, by="clerk", note=identity, now=at)
