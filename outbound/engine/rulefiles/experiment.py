@@ -17,11 +17,13 @@ from outbound.engine.rulefiles.world import World
 
 EXPERIMENT_KEYS: Final = ("id", "unit", "coverage", "holdout", "variants", "goal", "stop")
 VARIANT_KEYS: Final = ("weight", "template")
-_experiment_id = name(r"[a-z0-9][a-z0-9_.-]{0,62}", "winback-2026-q4")
-_variant_name = name(r"[a-z][a-z0-9_-]{0,30}", "discount")
+EXPERIMENT_ID: Final = r"[a-z0-9][a-z0-9_.-]{0,62}"
+VARIANT_NAME: Final = r"[a-z][a-z0-9_-]{0,30}"
+_experiment_id = name(EXPERIMENT_ID, "winback-2026-q4")
+_variant_name = name(VARIANT_NAME, "discount")
 _ARMS: Final = 2
 _FEW: Final = 5
-_MOST_WEIGHT: Final = 10_000
+MOST_WEIGHT: Final = 10_000
 
 
 class ReadExperiment(NamedTuple):
@@ -118,7 +120,7 @@ def _variant(arm: str, node: Node, findings: Findings) -> tuple[Variant, Span] |
     record = open_record(node, findings, keys=VARIANT_KEYS)
     if record is None:
         return None
-    weight = record.required("weight", integer(1, _MOST_WEIGHT))
+    weight = record.required("weight", integer(1, MOST_WEIGHT))
     template = record.optional("template", text)
     return Variant(name=arm, weight=weight or 1, template=template or ""), record.value_span("template")
 

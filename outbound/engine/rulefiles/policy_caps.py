@@ -18,7 +18,7 @@ from outbound.engine.rulefiles.values import duration_hint, parse_duration
 
 CAP_KEYS: Final = ("class", "channel", "topic", "max", "per")
 _TARGETS: Final = ("class", "channel", "topic")
-_MOST: Final = 10_000
+MOST_CONTACTS: Final = 10_000
 _UNITS: Final = {
     DurationUnit.MINUTE: 366 * 24 * 60,
     DurationUnit.HOUR: 366 * 24,
@@ -38,7 +38,7 @@ _LIKE_PERIODS: Final = {
     "annually": "year",
 }
 
-_max = integer(1, _MOST)
+_max = integer(1, MOST_CONTACTS)
 
 
 class _Names(NamedTuple):

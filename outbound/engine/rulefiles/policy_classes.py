@@ -14,8 +14,8 @@ from outbound.engine.rulefiles.values import channel, duration, language
 CLASS_NAMES = ("security", "transactional", "service", "marketing")
 """The closed list: the class decides the lane, the sender and what the law asks for."""
 
-_CLASS_KEYS = ("consent", "caps", "quiet", "on_uncertain", "expires", "priority", "unsubscribe")
-_TOPIC_KEYS = ("class", "consent", "opt_out", "priority", "titles")
+CLASS_KEYS = ("consent", "caps", "quiet", "on_uncertain", "expires", "priority", "unsubscribe")
+TOPIC_KEYS = ("class", "consent", "opt_out", "priority", "titles")
 _STRENGTH = {ConsentNeed.NONE: 0, ConsentNeed.OPT_IN: 1, ConsentNeed.DOUBLE_OPT_IN: 2}
 _CAPS = {"marketing": CapUse.APPLY, "service": CapUse.COUNT}
 """Where a class does not say; the others are exempt."""
@@ -23,7 +23,8 @@ _UNKNOWN_CLASS = MessageClass(name="", consent=ConsentNeed.NONE, quiet=frozenset
 _PRIORITY = integer(0, 999)
 
 _need_name = choice([need.value for need in ConsentNeed])
-_topic_name = name(r"[a-z][a-z0-9-]{0,62}", "order-updates")
+TOPIC_NAME = r"[a-z][a-z0-9-]{0,62}"
+_topic_name = name(TOPIC_NAME, "order-updates")
 
 
 def consent_need(node: Node, findings: Findings) -> ConsentNeed | None:
@@ -56,7 +57,7 @@ def read_classes(policy: Record, findings: Findings, channels: Collection[Channe
     found = {}
     for key, value in node:
         known = class_name(key, findings)
-        record = open_record(value, findings, keys=_CLASS_KEYS)
+        record = open_record(value, findings, keys=CLASS_KEYS)
         if record is None:
             continue
         read = MessageClass(
@@ -99,7 +100,7 @@ def read_topics(
     found = {}
     for key, value in node:
         topic = _topic_name(key, findings) or key.text
-        record = open_record(value, findings, keys=_TOPIC_KEYS)
+        record = open_record(value, findings, keys=TOPIC_KEYS)
         if record is None:
             continue
         written = record.required("class", text)

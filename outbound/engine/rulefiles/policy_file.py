@@ -1,5 +1,7 @@
 """rules/policy.yaml: one file, owned by the CRM or legal lead (rules.md, example g)."""
 
+from typing import Final
+
 from outbound.domain.policy import BrandIdentity, Policy
 from outbound.engine.rulefiles.codes import Code
 from outbound.engine.rulefiles.findings import Findings
@@ -15,7 +17,7 @@ from outbound.engine.rulefiles.record import Record, open_record
 from outbound.engine.rulefiles.shapes import choice, items, table, text
 from outbound.engine.rulefiles.values import address, country, language, sender, zone
 
-_KEYS = (
+POLICY_KEYS: Final = (
     "policy",
     "timezone",
     "classes",
@@ -34,7 +36,7 @@ _KEYS = (
     "sms_words",
     "brand",
 )
-_BRAND_KEYS = ("name", "senders", "reply_to", "address", "languages", "fallback")
+BRAND_KEYS: Final = ("name", "senders", "reply_to", "address", "languages", "fallback")
 
 
 def read_policy(documents: list[Node], findings: Findings) -> Policy | None:
@@ -43,7 +45,7 @@ def read_policy(documents: list[Node], findings: Findings) -> Policy | None:
         message = "policy.yaml is one document"
         findings.error(Code.WRONG_SHAPE, extra.span, message, "remove the --- before this line")
         return None
-    record = open_record(documents[0], findings, keys=_KEYS) if documents else None
+    record = open_record(documents[0], findings, keys=POLICY_KEYS) if documents else None
     if record is None:
         return None
     record.required("policy", choice(("1",)))
@@ -99,7 +101,7 @@ def _brand(policy: Record, findings: Findings, classes: tuple[str, ...]) -> Bran
     if node is None:
         policy.missing("brand", "who are you to customers? name, senders, reply_to, address, languages, fallback")
         return empty
-    record = open_record(node, findings, keys=_BRAND_KEYS)
+    record = open_record(node, findings, keys=BRAND_KEYS)
     if record is None:
         return empty
     before = findings.errors

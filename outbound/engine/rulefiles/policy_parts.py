@@ -14,7 +14,12 @@ from outbound.engine.rulefiles.shapes import choice, integer, items, name, table
 from outbound.engine.rulefiles.values import Money, channel, country, day, moment, money
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_SUPPRESSING = ("bounced.hard", "bounced.soft", "complaint", "opted_out")
+CHANNEL_KEYS = ("cost", "sender", "max_parts")
+CALENDAR_KEYS = ("weekend", "holidays", "extra")
+BLACKOUT_KEYS = ("from", "to", "classes", "why")
+SUPPRESS_KEYS = ("event", "channel", "classes")
+CALENDAR_NAME = r"[a-z][a-z0-9-]{0,62}"
+SUPPRESSING = ("bounced.hard", "bounced.soft", "complaint", "opted_out")
 
 
 def read_channels(policy: Record, findings: Findings) -> dict[ChannelName, ChannelPolicy]:
@@ -43,7 +48,7 @@ def _one_currency(node: MapNode, channels: Mapping[str, ChannelPolicy], findings
 
 
 def _channel(node: Node, findings: Findings) -> ChannelPolicy | None:
-    record = open_record(node, findings, keys=("cost", "sender", "max_parts"))
+    record = open_record(node, findings, keys=CHANNEL_KEYS)
     if record is None:
         return None
     record.optional("sender", choice(("brand",)))
@@ -80,11 +85,11 @@ def country_or_default(node: Node, findings: Findings) -> str | None:
 
 def read_calendars(policy: Record) -> dict[str, Calendar]:
     """Named calendars of working days."""
-    return policy.optional("calendars", table(name(r"[a-z][a-z0-9-]{0,62}", "business-days"), _calendar)) or {}
+    return policy.optional("calendars", table(name(CALENDAR_NAME, "business-days"), _calendar)) or {}
 
 
 def _calendar(node: Node, findings: Findings) -> Calendar | None:
-    record = open_record(node, findings, keys=("weekend", "holidays", "extra"))
+    record = open_record(node, findings, keys=CALENDAR_KEYS)
     if record is None:
         return None
     weekend = record.optional("weekend", items(choice(WEEKDAYS), at_least=0)) or ()
@@ -102,7 +107,7 @@ def read_blackout(class_name: Shape[str]) -> Shape[Blackout]:
     """The shape of one blackout: two wall-clock instants of the policy's zone, half-open."""
 
     def read(node: Node, findings: Findings) -> Blackout | None:
-        record = open_record(node, findings, keys=("from", "to", "classes", "why"))
+        record = open_record(node, findings, keys=BLACKOUT_KEYS)
         if record is None:
             return None
         start, end = record.required("from", moment), record.required("to", moment)
@@ -129,10 +134,10 @@ def read_suppress(class_name: Shape[str]) -> Shape[SuppressRule]:
     """The shape of one suppression rule. Without ``classes`` the address is blocked for everything."""
 
     def read(node: Node, findings: Findings) -> SuppressRule | None:
-        record = open_record(node, findings, keys=("event", "channel", "classes"))
+        record = open_record(node, findings, keys=SUPPRESS_KEYS)
         if record is None:
             return None
-        event = record.required("event", choice(_SUPPRESSING))
+        event = record.required("event", choice(SUPPRESSING))
         where = record.optional("channel", channel)
         classes = record.optional("classes", items(class_name))
         return None if event is None else SuppressRule(event=event, channel=where, scopes=classes or ("all",))

@@ -11,6 +11,8 @@ from outbound.engine.rulefiles.record import Record, open_record
 from outbound.engine.rulefiles.shapes import choice, items, table, text
 from outbound.engine.rulefiles.values import clock
 
+QUIET_KEYS = ("from", "to", "closed")
+
 
 class Quiet(NamedTuple):
     """The hours by country, with ``default``; ``drop``: a message in quiet hours ends instead of waiting."""
@@ -42,7 +44,7 @@ def read_quiet_hours(policy: Record, findings: Findings) -> Quiet:
 
 
 def _hours(node: Node, findings: Findings) -> QuietHours | None:
-    record = open_record(node, findings, keys=("from", "to", "closed"))
+    record = open_record(node, findings, keys=QUIET_KEYS)
     if record is None:
         return None
     start, end = record.required("from", clock), record.required("to", clock)

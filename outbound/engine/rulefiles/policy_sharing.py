@@ -16,7 +16,8 @@ HOLDOUT_KEYS: Final = ("share", "id")
 LOOPS_KEYS: Final = ("depth", "per_day")
 _LONGEST_WINDOW: Final = timedelta(hours=24)
 
-_holdout_id = name(r"[a-z0-9][a-z0-9_.-]{0,62}", "global-2026")
+HOLDOUT_ID: Final = r"[a-z0-9][a-z0-9_.-]{0,62}"
+_holdout_id = name(HOLDOUT_ID, "global-2026")
 
 
 def read_arbitration(policy: Record, findings: Findings) -> Arbitration:

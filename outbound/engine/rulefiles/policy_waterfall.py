@@ -13,8 +13,9 @@ from outbound.engine.rulefiles.record import Record, open_record
 from outbound.engine.rulefiles.shapes import items, scalar
 from outbound.engine.rulefiles.values import parse_duration
 
-_NO_RECEIPT: Final = "no_receipt"
-_NEXT_ON: Final = ("unreachable", "not_allowed", "bounced", _NO_RECEIPT)
+WATERFALL_KEYS: Final = ("default", "next_on")
+NO_RECEIPT: Final = "no_receipt"
+NEXT_ON: Final = ("unreachable", "not_allowed", "bounced", NO_RECEIPT)
 _DEFAULT: Final = ("unreachable", "not_allowed")
 _REPORTING: Final = frozenset({ChannelName.SMS, ChannelName.WHATSAPP, ChannelName.VOICE})
 """Channels whose networks report the delivery of a message. Mail, push and paper do not."""
@@ -31,7 +32,7 @@ class Waterfall(NamedTuple):
 def read_waterfall(policy: Record, findings: Findings, channels: Collection[ChannelName]) -> Waterfall:
     """The default order of channels and what moves a message on; without the key all channels, in their order."""
     node = policy.optional_node("waterfall")
-    record = open_record(node, findings, keys=("default", "next_on")) if node is not None else None
+    record = open_record(node, findings, keys=WATERFALL_KEYS) if node is not None else None
     if record is None:
         return Waterfall(tuple(channels), _DEFAULT, None)
     order = record.optional("default", items(described_channel(channels))) or tuple(channels)
@@ -61,13 +62,13 @@ def _next_on(node: Node, findings: Findings) -> tuple[str, timedelta | None] | N
     if found is None:
         return None
     word, _, wait = found.text.partition(" ")
-    if word not in _NEXT_ON:
-        findings.error(Code.BAD_VALUE, node.span, f"'{word}' moves no message on", did_you_mean(word, _NEXT_ON))
+    if word not in NEXT_ON:
+        findings.error(Code.BAD_VALUE, node.span, f"'{word}' moves no message on", did_you_mean(word, NEXT_ON))
         return None
     written = parse_duration(wait) if wait else None
     elapsed = written.elapsed if written is not None and written.amount > 0 and written.unit != "s" else None
-    if (word == _NO_RECEIPT) != bool(wait) or (wait and elapsed is None):
-        hint = "write no_receipt 15m" if word == _NO_RECEIPT else f"write {word}"
+    if (word == NO_RECEIPT) != bool(wait) or (wait and elapsed is None):
+        hint = "write no_receipt 15m" if word == NO_RECEIPT else f"write {word}"
         findings.error(Code.BAD_DURATION, node.span, "only no_receipt takes a time, in minutes or hours", hint)
         return None
     return word, elapsed

@@ -30,7 +30,7 @@ from outbound.engine.rulefiles.values import duration
 from outbound.engine.rulefiles.version import rule_version
 from outbound.engine.rulefiles.world import World
 
-_KEYS = (
+RULE_KEYS: Final = (
     "rule",
     "owner",
     "topic",
@@ -59,7 +59,8 @@ _ELSEWHERE: Final = {
     "events": "rules/schema.yaml",
     "test": "rules/tests/",
 }
-_rule_name = name(r"[a-z][a-z0-9_-]{0,62}", "order-shipped")
+RULE_NAME: Final = r"[a-z][a-z0-9_-]{0,62}"
+_rule_name = name(RULE_NAME, "order-shipped")
 _CATCH_UP: Final = Duration(24, DurationUnit.HOUR)
 _EXPIRES_CALLED: Final = Duration(48, DurationUnit.HOUR)
 _EXPIRES: Final = Duration(3, DurationUnit.DAY)
@@ -78,7 +79,7 @@ class ReadRule(NamedTuple):
 def read_rule(document: Node, findings: Findings, world: World) -> ReadRule | None:
     """The rule of one document; None when not even its name could be read."""
     before = findings.errors
-    record = open_record(document, findings, keys=_KEYS, later=_LATER, elsewhere=_ELSEWHERE)
+    record = open_record(document, findings, keys=RULE_KEYS, later=_LATER, elsewhere=_ELSEWHERE)
     if record is None:
         return None
     rule_id = record.required("rule", _rule_name)

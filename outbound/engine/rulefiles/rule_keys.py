@@ -39,7 +39,9 @@ _KIND: Final = {
     EntersTrigger: "enters",
     ScriptTrigger: "script",
 }
-_GOES_WITH: Final = {
+LIMIT_KEYS: Final = ("recipients", "cost", "growth")
+ACTIVE_KEYS: Final = ("from", "until")
+GOES_WITH: Final = {
     "unknown_customer": ("event",),
     "catch_up": ("schedule", "date"),
     "limits": ("schedule", "date", "script"),
@@ -51,7 +53,7 @@ def goes_with_trigger(record: Record, findings: Findings, trigger: Trigger | Non
     if trigger is None:
         return
     kind = _KIND[type(trigger)]
-    for key, kinds in _GOES_WITH.items():
+    for key, kinds in GOES_WITH.items():
         if record.has(key) and kind not in kinds:
             message = f"'{key}' does not go with the trigger '{kind}'"
             hint = f"it goes with {', '.join(kinds)}"
@@ -87,10 +89,10 @@ def read_unknown_customer(
 def read_limits(record: Record, findings: Findings, world: World) -> Limits | None:
     """How many, how dear and how much more than usual a run may be before a person must agree."""
     node = record.optional_node("limits")
-    limits = None if node is None else open_record(node, findings, keys=("recipients", "cost", "growth"))
+    limits = None if node is None else open_record(node, findings, keys=LIMIT_KEYS)
     if limits is None:
         return None
-    if node is not None and not any(limits.has(key) for key in ("recipients", "cost", "growth")):
+    if node is not None and not any(limits.has(key) for key in LIMIT_KEYS):
         findings.error(Code.EMPTY_VALUE, node.span, "'limits' sets no limit", "write {recipients: 60000}, for example")
     cost = limits.optional("cost", money)
     used = sorted({channel.currency for channel in world.policy.channels.values()}) if world.policy else []
@@ -116,7 +118,7 @@ def read_active(
     then the first moment without the rule.
     """
     node = record.optional_node("active")
-    active = None if node is None else open_record(node, findings, keys=("from", "until"))
+    active = None if node is None else open_record(node, findings, keys=ACTIVE_KEYS)
     if active is None:
         return None, None
     start, end = active.optional("from", moment), active.optional("until", moment)

@@ -1,6 +1,7 @@
 """rules/schema.yaml: the declared attributes of customers and events."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from outbound.domain.condition import ValueType
 from outbound.domain.message_events import BUILT_IN, PREFIXES
@@ -12,10 +13,13 @@ from outbound.engine.rulefiles.nodes import MapNode, Node, ScalarNode
 from outbound.engine.rulefiles.record import open_record
 from outbound.engine.rulefiles.shapes import boolean, choice, items, name, text
 
-attribute_name = name(r"[a-z][a-z0-9_]{0,62}", "first_name")
-event_name = name(r"[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62}){0,3}", "order.shipped")
+ATTRIBUTE_NAME: Final = r"[a-z][a-z0-9_]{0,62}"
+EVENT_NAME: Final = rf"{ATTRIBUTE_NAME}(\.{ATTRIBUTE_NAME}){{0,3}}"
+attribute_name = name(ATTRIBUTE_NAME, "first_name")
+event_name = name(EVENT_NAME, "order.shipped")
 
-_FIELD_KEYS = ("type", "required", "values", "index")
+SCHEMA_KEYS: Final = ("customer", "events")
+FIELD_KEYS: Final = ("type", "required", "values", "index")
 
 _BUILT_IN_FIELD = Field(type=ValueType.STRING)
 
@@ -30,10 +34,10 @@ def read_schema(documents: list[Node], findings: Findings) -> Schema:
     events: dict[str, dict[str, Field]] = {}
     first_places: dict[str, int] = {}
     for document in documents:
-        record = open_record(document, findings, keys=("customer", "events"))
+        record = open_record(document, findings, keys=SCHEMA_KEYS)
         if record is None:
             continue
-        for key in ("customer", "events"):
+        for key in SCHEMA_KEYS:
             if record.has(key) and key in first_places:
                 message = f"duplicate key '{key}', first on line {first_places[key]}"
                 findings.error(Code.DUPLICATE_KEY, record.key_span(key), message, "put both into one")
@@ -101,7 +105,7 @@ def _fields(node: Node | None, findings: Findings, *, of_customer: bool) -> dict
 
 
 def _field(node: Node, findings: Findings, *, of_customer: bool) -> Field:
-    keys = _FIELD_KEYS if of_customer else _FIELD_KEYS[:3]
+    keys = FIELD_KEYS if of_customer else FIELD_KEYS[:3]
     elsewhere = None if of_customer else {"index": "customer attributes only"}
     record = open_record(node, findings, keys=keys, elsewhere=elsewhere)
     if record is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from outbound.domain.condition import Clause, Has, Path, Root
 from outbound.domain.rule import Schema
@@ -14,7 +15,9 @@ from outbound.engine.rulefiles.nodes import Node
 from outbound.engine.rulefiles.record import open_record
 from outbound.engine.rulefiles.shapes import name
 
-_segment_name = name(r"[a-z][a-z0-9_]{0,62}", "active_buyers")
+SEGMENT_KEYS: Final = ("segment", "if")
+SEGMENT_NAME: Final = r"[a-z][a-z0-9_]{0,62}"
+_segment_name = name(SEGMENT_NAME, "active_buyers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +34,7 @@ def read_segments(documents: list[Node], findings: Findings) -> dict[str, Writte
     """The segments as written, in the order of the file."""
     found: dict[str, WrittenSegment] = {}
     for document in documents:
-        record = open_record(document, findings, keys=("segment", "if"))
+        record = open_record(document, findings, keys=SEGMENT_KEYS)
         if record is None:
             continue
         segment = record.required("segment", _segment_name)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Set as AbstractSet
+from typing import Final
 
 from outbound.domain.customer import ChannelName
 from outbound.domain.rule import DateTrigger, SendAction, Trigger
@@ -16,6 +17,7 @@ from outbound.engine.rulefiles.shapes import items, scalar, text
 from outbound.engine.rulefiles.values import channel, parse_duration
 from outbound.engine.rulefiles.world import World
 
+SEND_KEYS: Final = ("template", "channels", "pace")
 _BODIES = {ChannelName.EMAIL: ("mjml", "html")}
 """The endings of a channel's body, ``txt`` for all others."""
 _WRITTEN = (ChannelName.EMAIL, ChannelName.SMS)
@@ -34,7 +36,7 @@ def read_send(
 
     The templates stand here, or with every variant of the rule's ``experiment``.
     """
-    record = open_record(node, findings, keys=("template", "channels", "pace"))
+    record = open_record(node, findings, keys=SEND_KEYS)
     if record is None:
         return None
     names = _names(record, findings, trigger, experiment)

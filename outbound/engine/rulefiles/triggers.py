@@ -38,7 +38,7 @@ _HINTS: Final = {
     "from": "only a change is from one value to another",
     "to": "only a change is from one value to another",
 }
-_ARGUMENT_TYPES = ("string", "number", "bool", "date")
+ARGUMENT_TYPES: Final = ("string", "number", "bool", "date")
 _TODAY: Final = (Duration(0, DurationUnit.DAY),)
 
 
@@ -247,7 +247,7 @@ def _script(record: Record, findings: Findings, world: World) -> ReadTrigger | N
         findings.error(Code.WRONG_SHAPE, node.span, "'script' lists the arguments of the call", hint)
         return None
     before = findings.errors
-    arguments = record.required("script", table(attribute_name, choice(_ARGUMENT_TYPES)))
+    arguments = record.required("script", table(attribute_name, choice(ARGUMENT_TYPES)))
     if arguments is None or findings.errors > before:
         return None
     trigger = ScriptTrigger(arguments={name: ValueType(kind) for name, kind in arguments.items()})

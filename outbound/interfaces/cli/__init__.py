@@ -22,6 +22,7 @@ COMMANDS = (
     "init",
     "migrate",
     "check",
+    "schema",
     "plan",
     "apply",
     "import_",
