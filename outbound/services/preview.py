@@ -36,12 +36,13 @@ MARK = "[PROOF]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Previewed:
-    """One template on one channel as one customer would get it, or why they would not."""
+    """One template on one channel in one language as one customer would get it, or why they would not."""
 
     rule: str
     customer_id: str
     template: str
     channel: ChannelName
+    language: str
     message_class: str
     content: Rendered | RenderStop
 
@@ -54,8 +55,13 @@ def preview(
     customer_id: str,
     public_url: str,
     arguments: Mapping[str, Scalar] | None = None,
+    all_languages: bool = False,
+    assets: str = "",
 ) -> tuple[Previewed, ...]:
     """Every template of a rule on each of its channels, with the customer's real values.
+
+    In the customer's language, or in all that a template is written in. ``assets`` is where pictures are looked for
+    instead of under ``public_url``.
 
     An event rule is shown with the customer's newest event of that name, a rule on changes with their newest
     change, one on a segment with their newest entry, a script rule with ``arguments``. The links lead nowhere:
@@ -68,33 +74,36 @@ def preview(
         raise OutboundError("preview.rule", f"there is no rule {rule!r} in the running release", f"rules: {known}")
     values, language = _values(database, found, customer_id, arguments or {}, active.ruleset.policy)
     topic = topic_of(active, found)
-    links = _links(public_url, unsubscribe=topic.declinable)
+    links = _links(public_url, unsubscribe=topic.declinable, assets=assets)
+    wanted = active.ruleset.policy.brand.languages if all_languages else (language,)
     shown = []
     for template in dict.fromkeys((*found.send.templates.values(), *sorted(found.templates))):
         context = active.templates.snapshot(template, values)
         for channel in found.send.channels:
-            content = (
-                context
-                if isinstance(context, RenderStop)
-                else active.templates.render(
-                    template,
-                    channel,
-                    language=language,
-                    context=context,
-                    links=links,
-                    message_class=topic.message_class.name,
+            for chosen in dict.fromkeys(active.templates.language(template, channel, one) for one in wanted):
+                content = (
+                    context
+                    if isinstance(context, RenderStop)
+                    else active.templates.render(
+                        template,
+                        channel,
+                        language=chosen,
+                        context=context,
+                        links=links,
+                        message_class=topic.message_class.name,
+                    )
                 )
-            )
-            shown.append(
-                Previewed(
-                    rule=rule,
-                    customer_id=customer_id,
-                    template=template,
-                    channel=channel,
-                    message_class=topic.message_class.name,
-                    content=content,
+                shown.append(
+                    Previewed(
+                        rule=rule,
+                        customer_id=customer_id,
+                        template=template,
+                        channel=channel,
+                        language=chosen,
+                        message_class=topic.message_class.name,
+                        content=content,
+                    )
                 )
-            )
     return tuple(shown)
 
 
@@ -176,10 +185,10 @@ def _became(connection: Connection, rule: Rule, customer: Customer, policy: Poli
     raise OutboundError("preview.event", message, "choose a customer it happened to")
 
 
-def _links(public_url: str, *, unsubscribe: bool) -> Links:
+def _links(public_url: str, *, unsubscribe: bool, assets: str) -> Links:
     root = public_url.rstrip("/")
     return Links(
         unsubscribe=f"{root}/u/preview" if unsubscribe else "",
         preferences="",
-        assets=f"{root}/assets/",
+        assets=assets or f"{root}/assets/",
     )

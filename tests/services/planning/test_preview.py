@@ -1,10 +1,11 @@
 """Preview shows the real message; a proof is delivered, marked and counted nowhere."""
 
 import asyncio
+import re
 from dataclasses import replace
 
 import pytest
-from planning_kit import NEWSLETTER, add_customer, add_event, publish, rows, rule_files, utc
+from planning_kit import KEYRING, NEWSLETTER, add_customer, add_event, publish, rows, rule_files, utc
 
 from outbound.channels.base import Capabilities, Handover, Parcel
 from outbound.domain.customer import ChannelName
@@ -12,6 +13,7 @@ from outbound.domain.errors import OutboundError
 from outbound.domain.outcome import Outcome, OutcomeKind
 from outbound.domain.rendered import EmailEnvelope, Rendered, RenderedEmail, RenderedSms, RenderStop
 from outbound.services import planning
+from outbound.services.links import LinkMaker
 from outbound.services.preview import preview, proof
 from outbound.services.releases import Active
 from outbound.storage import customers, tables
@@ -67,6 +69,39 @@ def test_a_preview_shows_each_channel_and_its_links_act_for_nobody(database: Dat
     assert isinstance(sms.content, RenderedSms)
     assert "https://shop.example/u/preview" in email.content.html
     assert rows(database, tables.message) == []
+
+
+def test_f86_the_links_of_a_preview_are_no_tokens(database: Database, active: Active) -> None:
+    """F86: whoever clicks every link of a preview changes nothing, because nothing in it names a customer."""
+    for shown in _preview(database, active, "news"):
+        assert not isinstance(shown.content, RenderStop)
+        body = shown.content.html if isinstance(shown.content, RenderedEmail) else shown.content.text
+        links = re.findall(r"https://shop\.example/u/([^\s\"<]+)", body)
+        assert links == ["preview"] * len(links)
+        assert links
+        assert LinkMaker(KEYRING, "https://shop.example").read_unsubscribe(links[0]) is None
+
+
+def test_every_language_is_shown_once(database: Database) -> None:
+    """Also where the customer has another; a channel written in one language alone is shown in that one."""
+    files = rule_files(NEWSLETTER)
+    policy = files["rules/policy.yaml"].replace(b"languages: [en]", b"languages: [en, it]")
+    policy = policy.replace(b"{en: Newsletter}", b"{en: Newsletter, it: Lettera}").replace(
+        b"{en: Orders}", b"{en: O, it: O}"
+    )
+    files["rules/policy.yaml"] = policy.replace(b"{en: Notices}", b"{en: N, it: N}")
+    files["templates/brand/brand.yaml"] = b"locales: {en: en_GB, it: it_IT}\n"
+    files["templates/plain/template.yaml"] = b"subject: {en: Hello, it: Ciao}\n"
+    files["templates/plain/email.it.mjml"] = files["templates/plain/email.mjml"].replace(b"Hello", b"Ciao")
+    files["templates/plain/email.en.mjml"] = files.pop("templates/plain/email.mjml")
+    active = publish(database, files, utc("2026-01-02 00:00"))
+    add_customer(database, "ada", language="it")
+    every = preview(database, active, rule="news", customer_id="ada", public_url="", all_languages=True)
+    assert [(one.channel, one.language) for one in every if one.channel is ChannelName.EMAIL] == [
+        ("email", "en"),
+        ("email", "it"),
+    ]
+    assert [one.language for one in _preview(database, active, "news") if one.channel is ChannelName.EMAIL] == ["it"]
 
 
 def test_an_event_rule_is_shown_with_the_newest_event(database: Database, active: Active) -> None:

@@ -1,5 +1,6 @@
 """The schema of rules/policy.yaml."""
 
+from outbound.domain.keywords import OptOutReplies
 from outbound.domain.policy import CalendarPeriod, CapUse, ConsentNeed, Losers
 from outbound.engine.rulefiles.editor.declared import Declared
 from outbound.engine.rulefiles.editor.pieces import (
@@ -40,6 +41,7 @@ from outbound.engine.rulefiles.policy_parts import (
 )
 from outbound.engine.rulefiles.policy_quiet import QUIET_KEYS
 from outbound.engine.rulefiles.policy_sharing import ARBITRATION_KEYS, HOLDOUT_ID, HOLDOUT_KEYS, LOOPS_KEYS
+from outbound.engine.rulefiles.policy_sms import SMS_WORDS_KEYS
 from outbound.engine.rulefiles.policy_waterfall import NEXT_ON, NO_RECEIPT, WATERFALL_KEYS
 
 _NEEDS = [need.value for need in ConsentNeed]
@@ -85,6 +87,7 @@ def policy_schema(declared: Declared) -> Json:
             "calendars": table(name(CALENDAR_NAME, ""), _calendar(), "Working days."),
             "blackouts": listing(_blackout(declared), "Stretches without sending."),
             "suppress": listing(_suppress(declared), "What blocks an address."),
+            "sms_words": _sms_words(),
             "brand": _brand(declared),
         },
         "Topics, classes, quiet hours, channels and brand.",
@@ -220,6 +223,16 @@ def _suppress(declared: Declared) -> Json:
             "classes": listing(choice(declared.classes or CLASS_NAMES, ""), "Without it, everything."),
         },
         required=("event",),
+    )
+
+
+def _sms_words() -> Json:
+    words = listing(text("", "STOP"), "Quoted words or phrases, in place of the built-in ones.")
+    replies = choice([who.value for who in OptOutReplies], "Who answers them.")
+    return record(
+        SMS_WORDS_KEYS,
+        {key: replies if key == "opt_out_replies" else words for key in SMS_WORDS_KEYS},
+        "The words by which people stop, resume and ask by text.",
     )
 
 
