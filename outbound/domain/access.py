@@ -10,6 +10,15 @@ class Scope(StrEnum):
 
     EVENTS_WRITE = "events:write"
     TRIGGERS_WRITE = "triggers:write"
+    CUSTOMERS_READ = "customers:read"
+    CUSTOMERS_WRITE = "customers:write"
+    CONSENTS_WRITE = "consents:write"
+    SUPPRESSIONS_READ = "suppressions:read"
+    SUPPRESSIONS_WRITE = "suppressions:write"
+    TIMELINE_READ = "timeline:read"
+    INTERACTIONS_WRITE = "interactions:write"
+    MESSAGES_READ = "messages:read"
+    RUNS_READ = "runs:read"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ class InteractionKind(StrEnum):
     """How the contact came about.
 
     ``reply``: a mail or text that answers a message of ours; ``message``: one that answers none that we know.
-    ``call``, ``visit`` and ``chat`` are noted by whoever spoke with the customer.
+    ``call``, ``visit``, ``chat`` and ``other`` are noted by whoever spoke with the customer.
     """
 
     REPLY = "reply"
@@ -21,6 +21,7 @@ class InteractionKind(StrEnum):
     CALL = "call"
     VISIT = "visit"
     CHAT = "chat"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

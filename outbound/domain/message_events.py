@@ -1,6 +1,7 @@
 """Events that the product itself records, always declared in every schema.
 
 ``message.*``: what becomes of a message. ``request.*``: what a customer asks of us; a rule that listens answers.
+``interaction.*``: what somebody noted of a contact.
 """
 
 from collections.abc import Mapping
@@ -8,7 +9,8 @@ from typing import Final
 
 PREFIX: Final = "message."
 REQUEST_PREFIX: Final = "request."
-PREFIXES: Final = (PREFIX, REQUEST_PREFIX)
+INTERACTION_PREFIX: Final = "interaction."
+PREFIXES: Final = (PREFIX, REQUEST_PREFIX, INTERACTION_PREFIX)
 """Names that begin so belong to the product."""
 
 MESSAGE_EVENTS: Final = (
@@ -39,8 +41,15 @@ REQUEST_EVENTS: Final = (
 REQUEST_FIELDS: Final = ("channel", "link")
 """Optional texts: the channel it came by, and the link that confirms it."""
 
+NOTED: Final = "interaction.noted"
+"""A call, a visit or a chat was written down."""
+
+NOTED_FIELDS: Final = ("kind", "interaction", "message")
+"""Optional texts: call, visit, chat or other; the id of the note; the message that it answers."""
+
 BUILT_IN: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(MESSAGE_EVENTS, MESSAGE_FIELDS),
     **dict.fromkeys(REQUEST_EVENTS, REQUEST_FIELDS),
+    NOTED: NOTED_FIELDS,
 }
 """Every event of the product with its fields."""

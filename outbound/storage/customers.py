@@ -85,6 +85,12 @@ def exists(connection: Connection, customer_id: str) -> bool:
     return connection.execute(sa.select(customer.c.id).where(customer.c.id == customer_id)).first() is not None
 
 
+def ids_after(connection: Connection, after: str, *, limit: int) -> list[str]:
+    """The next ids in the order of the database, of customers who were not merged into others."""
+    query = sa.select(customer.c.id).where(customer.c.id > after, customer.c.merged_into.is_(None))
+    return list(connection.execute(query.order_by(customer.c.id).limit(limit)).scalars())
+
+
 def by_hash(connection: Connection, hashes: Sequence[str]) -> list[str]:
     """The customers who have an address that one of these hashes stands for."""
     query = sa.select(address.c.customer_id).where(among(connection, address.c.hash, hashes)).distinct()

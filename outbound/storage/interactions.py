@@ -1,5 +1,7 @@
 """Contacts in: recorded once each, read as part of the timeline."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,6 +10,7 @@ from sqlalchemy.engine import Connection
 from outbound.domain.customer import ChannelName
 from outbound.domain.interaction import Interaction, InteractionKind
 from outbound.storage.bulk import insert_ignore, instant_writer, json_text
+from outbound.storage.sets import among
 from outbound.storage.tables import interaction
 
 _COLUMNS = (
@@ -48,6 +51,19 @@ def by_key(connection: Connection, source: str, key: str) -> Interaction | None:
     query = sa.select(interaction).where(interaction.c.source == source, interaction.c.key == key)
     row = connection.execute(query).one_or_none()
     return None if row is None else _contact(row)
+
+
+def of_customer(
+    connection: Connection, ids: Sequence[str], *, limit: int, before: tuple[datetime, str] | None
+) -> list[Interaction]:
+    """The newest contacts of a customer (all the ids they ever had), older than ``before`` (at, id)."""
+    query = sa.select(interaction).where(among(connection, interaction.c.customer_id, ids))
+    if before is not None:
+        at, key = before
+        older = sa.or_(interaction.c.at < at, sa.and_(interaction.c.at == at, interaction.c.id < key))
+        query = query.where(interaction.c.at <= at, older)
+    query = query.order_by(interaction.c.at.desc(), interaction.c.id.desc()).limit(limit)
+    return [_contact(row) for row in connection.execute(query)]
 
 
 def _contact(row: Any) -> Interaction:

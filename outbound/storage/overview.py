@@ -98,6 +98,19 @@ def latest_runs(connection: Connection, *, rule: str = "", limit: int = 50) -> t
     return tuple(connection.execute(query.where(run.c.rule == rule) if rule else query).scalars())
 
 
+def runs_before(
+    connection: Connection, *, rule: str, limit: int, before: tuple[datetime, str] | None
+) -> tuple[str, ...]:
+    """Ids of runs, the newest first, older than ``before`` (started_at, id)."""
+    query = sa.select(run.c.id).order_by(run.c.started_at.desc(), run.c.id.desc()).limit(limit)
+    if rule:
+        query = query.where(run.c.rule == rule)
+    if before is not None:
+        at, key = before
+        query = query.where(sa.or_(run.c.started_at < at, sa.and_(run.c.started_at == at, run.c.id < key)))
+    return tuple(connection.execute(query).scalars())
+
+
 def find_runs(connection: Connection, name: str) -> tuple[str, ...]:
     """Runs that ``name`` can mean: an id, its beginning, or ``RULE/SLOT``."""
     rule, _, slot = name.partition("/")

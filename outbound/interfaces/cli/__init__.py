@@ -27,6 +27,7 @@ COMMANDS = (
     "apply",
     "import_",
     "customer",
+    "note",
     "event",
     "receipt",
     "sms_in",

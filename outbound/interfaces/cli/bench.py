@@ -24,6 +24,8 @@ BENCHES = {
     "send_email_pg": "outbound.testing.bench.send_email:measure_pg",
     "latency_idle": "outbound.testing.bench.latency:measure_idle",
     "latency_bulk": "outbound.testing.bench.latency:measure_bulk",
+    "api_event": "outbound.testing.bench.api_event:measure",
+    "timeline": "outbound.services.bench.timeline:measure",
     "cli_start": "outbound.services.bench.cli_start:measure",
 }
 """Name to module and function; loaded when it runs. The ones that need servers live in the test kit."""

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from outbound.interfaces.http.api import events, triggers
+from outbound.interfaces.http.api import consents, customers, events, notes, record, triggers
 from outbound.interfaces.http.api.access import Rates, Uses
 from outbound.interfaces.http.api.bodies import Bounded
 from outbound.interfaces.http.api.context import Api
@@ -21,7 +21,14 @@ Every answer with 2xx that acknowledges a change is durable: what it says surviv
 `application/problem+json` with a stable `code` and a `remedy`. A request with an `Idempotency-Key` may be sent again.
 """
 
-ROUTERS = (events.router, triggers.router)
+ROUTERS = (
+    events.router,
+    triggers.router,
+    customers.router,
+    consents.router,
+    notes.router,
+    record.router,
+)
 
 
 def create(api: Api) -> ASGIApp:

@@ -12,13 +12,14 @@ from pydantic import Field, StringConstraints, ValidationError
 from outbound.domain.access import Scope
 from outbound.domain.customer import Event
 from outbound.domain.errors import OutboundError
+from outbound.domain.message_events import PREFIXES
 from outbound.domain.rule import Schema
 from outbound.interfaces.http.api.access import ApiOf, Caller, IdempotencyKey, repeatable, requires
 from outbound.interfaces.http.api.answers import given
 from outbound.interfaces.http.api.bodies import spooled
 from outbound.interfaces.http.api.context import Api
 from outbound.interfaces.http.api.problems import documented
-from outbound.interfaces.http.api.values import FieldName, Instant, Key, Scalar, Strict, Told
+from outbound.interfaces.http.api.values import FieldName, Instant, Key, Moment, Scalar, Strict, Told
 from outbound.services import idempotency
 from outbound.services.event_intake import own_id, record_each
 from outbound.services.events import another_customer, make_event
@@ -55,7 +56,7 @@ class RecordedEvent(Told):
     id: str = Field(description="NAME/ID, or an id of ours where none was given")
     name: str
     customer: str
-    at: Instant
+    at: Moment
     new: bool = Field(description="false: it was on record before, and nothing changed")
 
 
@@ -144,6 +145,9 @@ async def record_bulk(
 
 
 def _event(schema: Schema, told: NewEvent, otherwise: str | None, api: Api) -> Event:
+    if told.name.startswith(PREFIXES):
+        message = f"{told.name} is recorded by the service alone"
+        raise OutboundError("event.name", message, "tell of events that rules/schema.yaml declares")
     return make_event(
         schema,
         name=told.name,

@@ -30,6 +30,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "api.scope": 403,
     "api.address": 404,
     "customer.unknown": 404,
+    "message.unknown": 404,
     "run.unknown": 404,
     "send.rule": 404,
     "api.method": 405,
@@ -42,6 +43,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "api.body": 413,
     "api.media": 415,
     "api.rate": 429,
+    "internal": 500,
     "api.busy": 503,
     "api.full": 507,
 }
@@ -127,6 +129,11 @@ def add_handlers(app: FastAPI) -> None:
     @app.exception_handler(PoolTimeout)
     async def unavailable(_request: Request, error: Exception) -> JSONResponse:
         return problem(of_database(error))
+
+    @app.exception_handler(Exception)
+    async def surprised(_request: Request, _error: Exception) -> JSONResponse:
+        message = "this should not have happened: whether anything was kept is not known"
+        return problem(OutboundError("internal", message, "send it again with its Idempotency-Key, and report it"))
 
 
 def of_database(error: Exception) -> OutboundError:

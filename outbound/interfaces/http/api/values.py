@@ -15,6 +15,10 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+Moment = Annotated[datetime, WithJsonSchema({"type": "string", "format": "date-time"})]
+"""An instant that we tell, with its offset."""
+
+
 class Told(BaseModel):
     """What a caller gets."""
 
@@ -38,6 +42,9 @@ Scalar = (
     | None
 )
 """An attribute or a field of an event."""
+
+Clock = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+"""A time of day: 22:00."""
 
 FieldName = Annotated[str, StringConstraints(max_length=63, pattern=r"^[a-z][a-z0-9_]*$")]
 """A name as rules/schema.yaml has them."""

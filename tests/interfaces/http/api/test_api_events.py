@@ -104,6 +104,7 @@ def test_another_callers_answer_is_never_shown(api: Running) -> None:
     ("change", "code"),
     [
         ({"name": "order.lost"}, "event.name"),
+        ({"name": "message.replied", "data": {}}, "event.name"),  # nobody forges what the product records
         ({"data": {}}, "event.data"),
         ({"data": {"order_id": 7}}, "event.data"),
         ({"data": {"order_id": "A1", "weight": 3}}, "event.data"),
