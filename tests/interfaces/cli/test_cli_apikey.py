@@ -18,7 +18,7 @@ def test_a_key_is_made_listed_and_revoked(shop: Shop) -> None:
 
 
 def test_mistakes_name_the_remedy(shop: Shop) -> None:
-    assert "scopes: events:write" in shop.run("apikey", "create", "x", status=1).err
+    assert "events:write" in shop.run("apikey", "create", "x", status=1).err
     assert "[apikey.scope]" in shop.run("apikey", "create", "x", "--scope", "everything", status=1).err
     assert "[apikey.unknown]" in shop.run("apikey", "revoke", "none", status=1).err
     assert (

@@ -74,10 +74,9 @@ def table(key: Json, item: Json, about: str, *, at_least: int = 0) -> Json:
 def record(
     keys: Collection[str], properties: Mapping[str, Json], about: str = "", *, required: Sequence[str] = ()
 ) -> Json:
-    """A mapping with exactly the keys that its reader knows. Raises ValueError where the two lists differ."""
-    if set(properties) != set(keys):
-        raise ValueError(f"keys of the reader and of the schema differ: {sorted(set(properties) ^ set(keys))}")
-    made: Json = {"type": "object", "properties": {key: properties[key] for key in keys}, "additionalProperties": False}
+    """A mapping with exactly the keys that its reader knows; one that nothing is said about takes any value."""
+    known: dict[str, Json] = {key: properties.get(key, {}) for key in keys}
+    made: Json = {"type": "object", "properties": known, "additionalProperties": False}
     if required:
         made["required"] = list(required)
     return _with(made, about, ())
