@@ -34,7 +34,17 @@ EMPTIED: Final = ("message", "leg", "attempt", "decision", "manifest", "operatio
 
 IMPERSONAL: Final = (
     *("account_day", "account_rate", "active_release", "alert", "api_key", "breaker", "daemon", "erasure"),
-    *("experiment", "firing", "import_batch", "installation", "release", "run", "send_request", "suppression"),
+    *(
+        "evidence_look",
+        "experiment",
+        "firing",
+        "import_batch",
+        "installation",
+        "release",
+        "run",
+        "send_request",
+        "suppression",
+    ),
 )
 """Tables that know nobody, or nobody but by a keyed hash."""
 

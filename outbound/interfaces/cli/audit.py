@@ -24,11 +24,11 @@ def register(app: typer.Typer) -> None:
         """
         from outbound.interfaces.cli.context import open_context, parse_instant
         from outbound.interfaces.cli.output import print_json, print_rows
-        from outbound.services import audit as log
+        from outbound.services import audit as trail
 
         start = parse_instant(since) if since else None
         with open_context() as context:
-            found = log.listed(context.database, by=by, about=about, kind=kind, since=start, limit=limit)
+            found = trail.listed(context.database, by=by, about=about, kind=kind, since=start, limit=limit)
         if as_json:
             print_json(found)
             return
