@@ -1,7 +1,7 @@
 """``outbound apply``: check the working copy, say what changes, and make it the running release."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -40,8 +40,9 @@ def register(app: typer.Typer) -> None:
         from outbound.interfaces.cli.output import print_json
         from outbound.interfaces.cli.plan import as_printed, looking
         from outbound.interfaces.cli.progress import steps
-        from outbound.services import releases
+        from outbound.services import refusals, releases
         from outbound.services.plans import applying, plan_file
+        from outbound.services.ruletests.running import find_tests, refusing
 
         if file is not None and (include_current or accept_resend):
             wrong_usage("a plan says itself what it includes and accepts: give these options to `outbound plan`")
@@ -49,9 +50,14 @@ def register(app: typer.Typer) -> None:
             settings, now = context.settings, context.now()
             kept = plan_file.read(file) if file is not None else None
             roots = {"rules": settings.rules_dir, "templates": settings.templates_dir}
+            files = releases.read_files(settings.rules_dir, settings.templates_dir)
+            if failed := refusing(files, find_tests(settings.rules_dir), progress=told):
+                if not dry_run:
+                    refusals.record(context.database, failed, by=operator(), now=context.now())
+                _refused_by_tests(named_by_folder(failed, roots), as_json=as_json, dry_run=dry_run)
             answer = applying.apply(
                 context.database,
-                releases.read_files(settings.rules_dir, settings.templates_dir),
+                files,
                 by=operator(),
                 now=now,
                 kept=kept,
@@ -70,6 +76,21 @@ def register(app: typer.Typer) -> None:
             _print(answer, shown, ran=ran)
         if answer.refused:
             raise typer.Exit(EXIT_ERROR)
+
+
+def _refused_by_tests(problems: "list[Problem]", *, as_json: bool, dry_run: bool) -> NoReturn:
+    """A release whose own tests fail is not published; exit 1."""
+    from outbound.interfaces.cli.exits import EXIT_ERROR
+    from outbound.interfaces.cli.output import counted, print_json
+
+    if as_json:
+        print_json({"refused": True, "release": None, "problems": problems, "dry_run": dry_run, "plan": None})
+    else:
+        for problem in problems:
+            typer.echo(problem.render())
+        failed = counted(len(problems), "rule test assertion")
+        typer.echo(f"Refused: {failed} failed. The release that ran before goes on. -> outbound test", err=True)
+    raise typer.Exit(EXIT_ERROR)
 
 
 def _print(answer: "Applied", problems: "list[Problem]", *, ran: bool) -> None:

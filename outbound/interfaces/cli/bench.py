@@ -14,6 +14,7 @@ BENCHES = {
     "plan_newsletter": "outbound.services.bench.plan_newsletter:measure",
     "plan_million": "outbound.services.bench.plan_million:measure",
     "plan_million_pg": "outbound.testing.bench.plan_million:measure",
+    "simulate_month": "outbound.services.bench.simulate_month:measure",
     "decide_event": "outbound.services.bench.decide_event:measure",
     "check_rules": "outbound.services.bench.check_rules:measure",
     "plan_week": "outbound.services.bench.plan_week:measure",

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 
@@ -19,6 +20,25 @@ def reading(file: Path) -> Iterator[Callable[[int], None] | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(file.name, total=file.stat().st_size)
         yield lambda position: bar.update(task, completed=position)
+
+
+@contextmanager
+def passing(what: str, start: datetime, until: datetime) -> Iterator[Callable[[datetime], None]]:
+    """A function that is told where a virtual clock stands on its way from ``start`` to ``until``."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=(until - start).total_seconds())
+
+        def told(now: datetime) -> None:
+            bar.update(task, completed=(now - start).total_seconds(), description=f"{what}: {now:%a %d %b}")
+
+        yield told
 
 
 @contextmanager

@@ -3,8 +3,6 @@
 import csv
 import multiprocessing
 import random
-import re
-import resource
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -19,6 +17,7 @@ from outbound.domain.condition import ValueType
 from outbound.domain.keyring import Keyring
 from outbound.domain.rule import Field, Schema
 from outbound.services.bench.figure import Figure
+from outbound.services.bench.peak import peak_megabytes as own_peak
 from outbound.services.imports.customers import import_customers
 from outbound.services.imports.mapping import CustomerMapping
 from outbound.services.imports.mapping_reader import read_mapping
@@ -171,17 +170,7 @@ def peak_megabytes(file: Path) -> float:
 
 def _import_and_tell(file: Path, answers: Any) -> None:
     import_seconds(file, file.with_suffix(".db"))
-    answers.put(_peak())
-
-
-def _peak() -> float:
-    # ru_maxrss of a child starts at its parent's size on Linux; VmHWM is this program's own
-    status = Path("/proc/self/status")
-    if status.exists():
-        match = re.search(r"VmHWM:\s+(\d+) kB", status.read_text("ascii"))
-        if match:
-            return int(match[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    answers.put(own_peak())
 
 
 def _seconds_bare(file: Path, target: Path) -> float:

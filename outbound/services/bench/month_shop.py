@@ -23,16 +23,20 @@ _TOPICS = """topics:
   contracts: {class: service}
 """
 _LETTERS = (
-    "FREQ=MONTHLY;BYDAY=1TU",
-    "FREQ=MONTHLY;BYDAY=2TH",
-    "FREQ=MONTHLY;BYDAY=3MO",
-    "FREQ=WEEKLY;BYDAY=MO",
-    "FREQ=WEEKLY;BYDAY=WE",
-    "FREQ=WEEKLY;BYDAY=FR",
-    "FREQ=WEEKLY;BYDAY=SA",
+    ("FREQ=MONTHLY;BYDAY=1TU", 0, 100),
+    ("FREQ=MONTHLY;BYDAY=1TH", 0, 60),
+    ("FREQ=MONTHLY;BYDAY=2TU", 40, 100),
+    ("FREQ=MONTHLY;BYDAY=2TH", 20, 80),
+    ("FREQ=MONTHLY;BYDAY=3TU", 0, 100),
+    ("FREQ=MONTHLY;BYDAY=3TH", 70, 100),
+    ("FREQ=WEEKLY;BYDAY=MO", 0, 15),
+    ("FREQ=WEEKLY;BYDAY=WE", 15, 30),
+    ("FREQ=WEEKLY;BYDAY=FR", 30, 45),
+    ("FREQ=WEEKLY;BYDAY=SA", 45, 60),
+    ("FREQ=WEEKLY;BYDAY=SU", 60, 75),
 )
-_SCHEDULES = 11
-_WITH_PHONE, _WITH_CONSENT = 0.3, 0.8
+"""When, and for whom by score: six monthly letters for many, five weekly ones for a few."""
+_WITH_PHONE, _WITH_CONSENT = 0.3, 0.45
 _COUNTRIES = ("IT", "DE", "FR", "US")
 _CUSTOMER = ("id", "country", "zone_source", "attributes", "created_at", "updated_at")
 _ADDRESS = ("customer_id", "channel", "value", "hash", "state", "updated_at")
@@ -86,13 +90,12 @@ def _rule(name: str, topic: str, when: str, who: str = "has(customer.email)", mo
 
 def _rules() -> list[str]:
     rules: list[str] = []
-    for number, recurrence in enumerate(_LETTERS):
-        for zone in ("customer", "Europe/Rome"):
-            if len(rules) == _SCHEDULES:
-                break
-            score = f"(customer.score ?? 0) >= {number * 10}"
-            when = f'{{schedule: {recurrence}, at: "{9 + number:02}:00", tz: {zone}}}'
-            rules.append(_rule(f"letter-{len(rules)}", "newsletter" if number % 2 else "offers", when, score))
+    for number, (recurrence, least, most) in enumerate(_LETTERS):
+        when = (
+            f'{{schedule: {recurrence}, at: "{8 + number:02}:00", tz: {"customer" if number % 2 else "Europe/Rome"}}}'
+        )
+        who = f"customer.score >= {least} and customer.score < {most}"
+        rules.append(_rule(f"letter-{number}", "newsletter" if number % 2 else "offers", when, who))
     every = '{date: customer.birth_date, every: year, at: "08:30", tz: customer, feb29: feb28}'
     rules.append(_rule("birthday", "gifts", every))
     for days in (3, 14, 30):
@@ -119,7 +122,7 @@ def seed(connection: Connection, people: int) -> None:
         attributes = {
             "first_name": f"Name {number}",
             "plan": draw.choice(("free", "pro")),
-            "score": draw.randint(0, 100),
+            "score": draw.randint(0, 99),
             "birth_date": (date(1950, 1, 1) + timedelta(days=draw.randint(0, 19_000))).isoformat(),
             "renewal_date": (PUBLISHED.date() + timedelta(days=draw.randint(0, 365))).isoformat(),
         }

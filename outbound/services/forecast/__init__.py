@@ -5,54 +5,11 @@ A scratch copy (``scratch``) gets the release to be tried (``adopt``), is lived 
 template that stops while it renders is not foreseen here: `outbound check` renders them all.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
-
 from outbound.domain.forecast import Forecast
-from outbound.domain.keyring import Keyring
-from outbound.domain.release import Files
-from outbound.domain.source import Problem
-from outbound.services import releases
-from outbound.services.forecast.course import MINUTE, Feed, Stretch, live
-from outbound.services.forecast.figures import figures
-from outbound.services.forecast.hands import Answer, accepted
+from outbound.services.forecast.course import Feed, Stretch
+from outbound.services.forecast.hands import Answer
+from outbound.services.forecast.running import LONG_LOOKS, adopt, forecast
 from outbound.services.forecast.scratch import copied, empty
-from outbound.services.forecast.unplugged import Account, unplugged
-from outbound.services.releases import Active
-from outbound.storage.database import Database
+from outbound.services.forecast.unplugged import Account
 
-BY = "forecast"
-"""Who published a release in a scratch copy."""
-
-
-def adopt(scratch: Database, files: Files | None, *, now: datetime) -> Active | tuple[Problem, ...]:
-    """The release to live with: ``files`` published in the scratch copy at ``now``, or what runs there (None).
-
-    Answers the problems that refuse the files. Raises OutboundError ``release.none`` where nothing runs.
-    """
-    if files is not None:
-        published = releases.publish(scratch, files, by=BY, now=now)
-        if not isinstance(published, releases.Published):
-            return published
-    return releases.running(scratch)
-
-
-def forecast(
-    scratch: Database,
-    active: Active,
-    stretch: Stretch,
-    *,
-    accounts: Sequence[Account],
-    keyring: Keyring,
-    feeds: Iterable[Feed] = (),
-    answer: Answer = accepted,
-    step: timedelta = MINUTE,
-    progress: Callable[[datetime], None] = lambda _: None,
-) -> Forecast:
-    """Live through ``stretch`` in the scratch copy and answer its figures. The copy keeps every row of it."""
-    kit = unplugged(scratch, accounts, keyring=keyring, active=lambda: active)
-    live(scratch, kit, active, stretch, feeds=feeds, answer=answer, step=step, progress=progress)
-    return figures(scratch, active, stretch)
-
-
-__all__ = ["Account", "Answer", "Feed", "Forecast", "Stretch", "adopt", "copied", "empty", "forecast"]
+__all__ = ["LONG_LOOKS", "Account", "Answer", "Feed", "Forecast", "Stretch", "adopt", "copied", "empty", "forecast"]

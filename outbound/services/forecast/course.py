@@ -4,7 +4,7 @@ Schedules and dates are planned half an hour ahead, as the daemon does it, so th
 for a customer here as they will.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -15,12 +15,13 @@ from outbound.services.forecast.hands import Answer, accepted, dispatch
 from outbound.services.planning.agenda import due_days, due_slots
 from outbound.services.planning.buckets import Buckets
 from outbound.services.planning.compiled import compiled
-from outbound.services.planning.enters import sweep_due
+from outbound.services.planning.enters import full_hour, skip_sweep
 from outbound.services.planning.upcoming import next_waiting
 from outbound.services.planning.window import AHEAD, waits
 from outbound.services.releases import Active
 from outbound.storage.database import Database
 
+HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 """Two stops of the clock are at least this far apart, so that a rule that is always due cannot stop it."""
 _DAY = timedelta(days=1)
@@ -55,37 +56,76 @@ def live(
     feeds: Iterable[Feed] = (),
     answer: Answer = accepted,
     step: timedelta = MINUTE,
+    looks: timedelta = HOUR,
+    moments: Sequence[datetime] | None = None,
     progress: Callable[[datetime], None] = lambda _: None,
 ) -> int:
-    """Live through ``stretch`` in ``database``, which must be a scratch copy. Answers how often the clock stopped."""
+    """Live through ``stretch`` in ``database``, which must be a scratch copy. Answers how often the clock stopped.
+
+    ``looks`` is how often everybody is asked whether they came into a segment, which the daemon does every hour.
+    ``moments`` are the only stops, in order, where they are given: those at which a daemon is known to have looked.
+    """
     feeds, agenda = tuple(feeds), _Agenda(database, active, stretch)
-    now, stops = stretch.start, 0
+    segments = _Segments(database, active, stretch.start, looks)
+    now, stops = moments[0] if moments else stretch.start, 0
     while now <= stretch.until:
         for feed in feeds:
             feed.bring(database, now)
-        if agenda.passed(now) or stops == 0 or _waits(database, active, now):
+        looks_now = segments.look(now)
+        if agenda.passed(now) or stops == 0 or looks_now or moments or _waits(database):
             planning.plan_due(database, active, now=now, keyring=kit.keyring)
         dispatch(database, kit, active, now=now, answer=answer)
         stops += 1
         progress(now)
-        upcoming = [*next_waiting(database, active, now=now), *agenda.upcoming(), *_next_of(feeds)]
+        if moments is not None:
+            if stops == len(moments):
+                break
+            now = moments[stops]
+            continue
+        upcoming = [
+            *next_waiting(database, active, now=now),
+            *segments.upcoming(),
+            *agenda.upcoming(),
+            *_next_of(feeds),
+        ]
         if not upcoming:
             break
         now = max(min(upcoming), now + step)
     return stops
 
 
-def _waits(database: Database, active: Active, now: datetime) -> bool:
+def _waits(database: Database) -> bool:
     """Whether planning has something to look at that is in no calendar."""
     with database.read() as connection:
         found = waits(connection)
-        if found.events or found.changes or found.moves:
-            return True
-        return bool(compiled(active).doorways) and sweep_due(connection, now)
+    return found.events or found.changes or found.moves
 
 
 def _next_of(feeds: Iterable[Feed]) -> list[datetime]:
     return [at for feed in feeds if (at := feed.next_at()) is not None]
+
+
+class _Segments:
+    """When everybody is asked whether they came into a segment that a rule waits at."""
+
+    def __init__(self, database: Database, active: Active, start: datetime, every: timedelta) -> None:
+        self._database, self._every = database, every
+        self._next = [start] if compiled(active).doorways else []
+
+    def look(self, now: datetime) -> bool:
+        """Whether that time has come; planning leaves it alone otherwise."""
+        if not self._next:
+            return False
+        if now >= self._next[0]:
+            self._next = [full_hour(now) + self._every]
+            return True
+        with self._database.write() as connection:
+            skip_sweep(connection, now)
+        return False
+
+    def upcoming(self) -> list[datetime]:
+        """When it comes next, if ever."""
+        return self._next
 
 
 class _Agenda:

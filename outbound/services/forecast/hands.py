@@ -15,6 +15,7 @@ from outbound.services.dispatch.gate import GateTransaction, wording
 from outbound.services.dispatch.kit import Kit, Slice
 from outbound.services.dispatch.parcels import Answered, Passed
 from outbound.services.dispatch.verdicts import verdict
+from outbound.services.memory import uncollected
 from outbound.services.releases import Active
 from outbound.storage import outbox_results
 from outbound.storage.database import Database
@@ -53,7 +54,7 @@ def _slice(database: Database, kit: Kit, active: Active, slice_: Slice, answer: 
     if not messages:
         return 0
     words = wording(kit, active, messages)
-    with database.write() as connection:
+    with uncollected(), database.write() as connection:
         passed = GateTransaction(slice_, kit, words, messages)(connection)
         results = [
             verdict(_answered(one, answer(one)), keyring=kit.keyring, now=slice_.now, jitter=kit.jitter())

@@ -66,6 +66,11 @@ def sweep_due(connection: Connection, now: datetime) -> bool:
     )
 
 
+def skip_sweep(connection: Connection, now: datetime) -> None:
+    """Do as if everybody had been asked about in this hour: who looks far ahead need not ask that often."""
+    runs.write_fact(connection, _SWEPT, full_hour(now).isoformat())
+
+
 def full_hour(now: datetime) -> datetime:
     """The full hour ``now`` (UTC) lies in: segments are looked at once in each."""
     return now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

@@ -5,9 +5,7 @@ last range. Killed anywhere, the next pass goes on behind the last committed ran
 tail (fault F02). Two planners take the ranges in turn under the rule's lock.
 """
 
-import gc
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -17,6 +15,7 @@ from sqlalchemy.engine import Connection
 from outbound.domain.customer import Customer
 from outbound.domain.limits import Counted
 from outbound.domain.rule import Rule
+from outbound.services.memory import uncollected
 from outbound.services.planning import limits
 from outbound.services.planning.alike import Memory
 from outbound.services.planning.buckets import Bucket
@@ -66,7 +65,7 @@ def plan_firing(database: Database, active: Active, firing: Firing, *, now: date
     for number, target in enumerate(firing.targets):
         last, memory, again = number == len(firing.targets) - 1, Memory(), False
         while True:
-            with _uncollected():
+            with uncollected():
                 planned = _plan_range(
                     database, active, firing, target, last=last, now=now, ahead=ahead, memory=memory, again=again
                 )
@@ -80,21 +79,6 @@ def plan_firing(database: Database, active: Active, firing: Firing, *, now: date
                     runs.lock(connection, rule_lock(rule))
                     limits.recount(connection, active, rule, firing.slot, rest)
     return total
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """One range without the cyclic garbage collector, which would walk its rows again and again (a fifth of the time).
-
-    Rows have no cycles: they go when the range is over, whether it looks or not.
-    """
-    on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if on:
-            gc.enable()
 
 
 def _survey(database: Database, active: Active, firing: Firing, *, now: datetime) -> Counted:

@@ -21,14 +21,16 @@ def next_due(database: Database, active: Active, *, now: datetime) -> datetime |
     A slot counts at its own time, although planning takes it up half an hour earlier. Looks 400 days ahead.
     """
     waiting = [*next_waiting(database, active, now=now), *_slots(database, active, now)]
+    if compiled(active).doorways:
+        waiting.append(next_sweep(now))
     return max(min(waiting), now) if waiting else None
 
 
 def next_waiting(database: Database, active: Active, *, now: datetime) -> Iterator[datetime]:
-    """When what the database holds already is due: queued messages, events, changes, the look at segments."""
+    """When what the database holds already is due: queued messages, events, changes."""
     yield from _messages(database)
     yield from _events(database, active, now)
-    yield from _changes(database, active, now)
+    yield from _changes(database)
 
 
 def _messages(database: Database) -> Iterator[datetime]:
@@ -52,13 +54,11 @@ def _events(database: Database, active: Active, now: datetime) -> Iterator[datet
                 yield until
 
 
-def _changes(database: Database, active: Active, now: datetime) -> Iterator[datetime]:
+def _changes(database: Database) -> Iterator[datetime]:
     with database.read() as connection:
         waiting = changes.earliest(connection)
     if waiting is not None:
         yield waiting
-    if compiled(active).doorways:
-        yield next_sweep(now)
 
 
 def _slots(database: Database, active: Active, now: datetime) -> Iterator[datetime]:
