@@ -144,7 +144,7 @@ def test_f24_k6_anything_unclear_after_the_dot_is_uncertain(smtp_server: SmtpSer
 
 
 def test_f24_the_message_after_an_uncertain_one_goes_over_a_new_connection(smtp_server: SmtpServer) -> None:
-    """A late or garbled answer is never taken for the answer to the next message."""
+    """F24: a late or garbled answer is never taken for the answer to the next message."""
     smtp_server.set_modes("sent=delay 0.8 times 1")
     first, second = deliver(smtp_adapter(smtp_server, timeouts=UNCLEAR), email_parcel(), email_parcel("two@example.it"))
     assert (first.kind, second.kind) == (K.UNCERTAIN, K.ACCEPTED)
@@ -185,7 +185,7 @@ def test_f34_starttls_stripped_is_refused_when_required(smtp_server: SmtpServer)
     ("served", "wanted"), [("starttls", Tls.REQUIRED), ("starttls", Tls.OPPORTUNISTIC), ("implicit", Tls.IMPLICIT)]
 )
 def test_f34_tls_with_a_trusted_certificate_delivers_encrypted(tmp_path: Path, served: str, wanted: Tls) -> None:
-    """TLS in its three forms; a certificate nobody vouches for is refused."""
+    """F34: TLS in its three forms; a certificate nobody vouches for is refused."""
     files = make_certificate(tmp_path)
     with SmtpServer(tmp_path, tls=served, certificate=files.chain, key=files.key, accounts={"u": "p"}) as server:
         login = {"tls": wanted, "username": "u", "password": "p"}
@@ -212,7 +212,7 @@ def test_f34_expired_and_misnamed_certificates_are_refused(tmp_path: Path) -> No
 
 
 def test_f34_opportunistic_goes_without_tls_where_none_is_offered(smtp_server: SmtpServer) -> None:
-    """Opportunistic means what it says, for mail without credentials."""
+    """F34: opportunistic means what it says, for mail without credentials."""
     assert deliver_one(smtp_adapter(smtp_server, tls=Tls.OPPORTUNISTIC), email_parcel()).kind is K.ACCEPTED
 
 
@@ -338,3 +338,26 @@ def test_the_envelope_sender_is_the_parcels_the_accounts_or_the_one_in_from(smtp
     deliver_one(smtp_adapter(smtp_server), email_parcel())
     deliver_one(smtp_adapter(smtp_server, sender="bounces@bottega.example"), email_parcel())
     assert [e.facts["sender"] for e in smtp_server.accepted()] == ["news@bottega.example", "bounces@bottega.example"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [(socket.EAI_AGAIN, "Temporary failure in name resolution"), (socket.EAI_NONAME, "Name or service not known")],
+)
+def test_f33_a_relay_whose_name_does_not_resolve_is_not_sent_and_says_which_it_is(
+    monkeypatch: pytest.MonkeyPatch, answer: int, words: str
+) -> None:
+    """F33: SERVFAIL passes, NXDOMAIN is a mistake in the settings: nothing was handed over; the words tell which."""
+
+    def resolver(*_: object, **__: object) -> object:
+        raise socket.gaierror(answer, words)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolver)
+    adapter = SmtpAdapter(SmtpSettings(host="relay.shop.example", port=25, tls=Tls.NONE))
+    handover = Handover()
+
+    outcome = deliver_one(adapter, email_parcel(), handover)
+    assert outcome.kind is K.NOT_SENT
+    assert not outcome.account_fault
+    assert outcome.text == f"host name not resolved: {words}"
+    assert handover.asked == 0

@@ -41,6 +41,7 @@ def wait_for_rest(shop: Shop, running: Running) -> None:
 def test_sigterm_finishes_what_is_in_flight_and_begins_nothing(
     shop: Shop, smtp: SmtpServer, twilio: TwilioDouble
 ) -> None:
+    """F17: a drain ends well, and what had not begun is somebody else's."""
     smtp.set_modes("sent=delay 0.2")
     everybody = planned(shop, smtp, twilio, 60)
     with shop.start(*NO_HTTP) as daemon:
@@ -61,7 +62,7 @@ def test_sigterm_finishes_what_is_in_flight_and_begins_nothing(
 def test_draining_ends_when_it_must_and_nobody_knows_is_on_the_record(
     shop: Shop, smtp: SmtpServer, twilio: TwilioDouble, how: str
 ) -> None:
-    """The server took the message and hangs: only the process can end the waiting, and the outcome is unknown."""
+    """F17: the server took the message and hangs: only the process can end the waiting, and the outcome is unknown."""
     smtp.set_modes("sent=hang kept")
     [ada] = planned(shop, smtp, twilio, 1, more="[dispatch]\ndrain = 0.2\n" if how == "time is up" else "")
     with shop.start(*NO_HTTP) as daemon:
