@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from outbound.domain.customer import ChannelName
@@ -34,12 +35,33 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What an adapter can do. ``receipts``: it reports delivery later, so ``no_receipt`` may wait for one."""
+    """What an adapter can do. ``receipts``: it reports delivery later, so ``no_receipt`` may wait for one.
+
+    ``lists``: it can be asked what it took (``Listing``).
+    """
 
     channel: ChannelName
     receipts: bool
     is_mailbox: bool = False
     concurrency: int = 10
+    lists: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A message to look for: whom it was for, the SHA-256 of its payload, when it was handed over (UTC)."""
+
+    address: str
+    body_hash: str
+    handed_over_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sightings:
+    """The provider's references of what fits, the nearest in time first. ``trouble``: it could not be asked."""
+
+    references: tuple[str, ...] = ()
+    trouble: str = ""
 
 
 class Adapter(Protocol):
@@ -67,4 +89,14 @@ class Adapter(Protocol):
 
     async def close(self) -> None:
         """Release connections. Safe to call twice."""
+        ...
+
+
+class Listing(Protocol):
+    """An adapter whose provider lists what it took: evidence about unknown outcomes (delivery.md 2.6)."""
+
+    name: str
+
+    async def look_up(self, wanted: Wanted) -> Sightings:
+        """Look for one message. Never raises for anything a provider or network can do."""
         ...

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from typing import cast
 
-from outbound.channels.base import Adapter, Capabilities, Handover, Parcel
+from outbound.channels.base import Adapter, Capabilities, Handover, Listing, Parcel, Sightings, Wanted
 from outbound.domain.outcome import Outcome, OutcomeKind
 from outbound.domain.rendered import EmailEnvelope, Rendered
 
@@ -36,6 +37,13 @@ class Guarded:
             return _about_nobody(outcome)
         text = "safety guard: outside production only [safety] only_to is reached"
         return Outcome(kind=OutcomeKind.REJECTED_POLICY, enhanced="guard", text=text)
+
+    async def look_up(self, wanted: Wanted) -> Sightings:
+        """Where it went: to the address, or to ``redirect_to``. Only for an adapter that lists what it took."""
+        address = wanted.address.casefold()
+        if self._redirect_to and not any(fnmatchcase(address, pattern) for pattern in self._only_to):
+            wanted = replace(wanted, address=self._redirect_to)
+        return await cast("Listing", self._adapter).look_up(wanted)
 
     async def check(self) -> str:
         """As the adapter does."""

@@ -20,7 +20,18 @@ from outbound.runtime.lookout import Lookout
 from outbound.runtime.pruning import PRUNE_SECONDS, prune
 from outbound.runtime.serving import Listener
 from outbound.runtime.watch import Watch
-from outbound.services import idempotency, memory, pauses, planning, presence, receipts, releases, snapshots, uncertain
+from outbound.services import (
+    evidence,
+    idempotency,
+    memory,
+    pauses,
+    planning,
+    presence,
+    receipts,
+    releases,
+    snapshots,
+    uncertain,
+)
 from outbound.services.dispatch import SliceReport
 from outbound.storage import mark_file
 
@@ -30,6 +41,7 @@ log = structlog.get_logger("outbound.daemon")
 
 _RECOVER_SECONDS = 10
 _HEARTBEAT_SECONDS = 10
+_EVIDENCE_SECONDS = 10
 _CHECKPOINT_SECONDS = 5
 _MARK_SECONDS = 10
 """An idle daemon notes so often how far it is; one that works does at every tick."""
@@ -174,6 +186,7 @@ class Daemon:
 
         every(self._app.settings.dispatch.tick, self._tick, soon=True)
         every(_RECOVER_SECONDS, self._recover)
+        every(_EVIDENCE_SECONDS, self._seek_evidence)
         every(_HEARTBEAT_SECONDS, beat)
         every(_CHECKPOINT_SECONDS, checkpoint)
         every(self._app.settings.alerts.seconds, self._watch, soon=True)
@@ -263,6 +276,10 @@ class Daemon:
         with self._failures.logged("upkeep"):
             await self._in_thread(self._keep_up)
         self._hints.hint_all()
+
+    async def _seek_evidence(self) -> None:
+        with self._failures.logged("evidence"):
+            await evidence.seek(self._app.database, tuple(self._app.adapters.values()), now=datetime.now(UTC))
 
     async def _watch(self) -> None:
         with self._failures.logged("alerts"):

@@ -71,3 +71,19 @@ def test_telling_can_be_tried_and_says_who_took_it(shop: Shop) -> None:
     shop.settings('environment = "test"\n[alerts]\nlag = "5 minutes"\n')
     wrong = shop.run("alerts", status=1)
     assert 'write a span as "30s", "5m" or "2h"' in wrong.err
+
+
+def test_f29_an_operator_asks_the_provider_about_what_nobody_knows(
+    shop: Shop, smtp: SmtpServer, twilio: TwilioDouble
+) -> None:
+    """F29: `outbound uncertain ask`: a text whose answer was lost stands in Twilio's list."""
+    real_adapters(shop, smtp, twilio)
+    twilio.set_modes("sent=reset")
+    file = shop.customers(["ada"], phones=True)
+    shop.run("send", "notice", "--key", "k", "--customers", str(file), "--data", "what=x")
+    with shop.start(*NO_HTTP) as daemon:
+        until(lambda: shop.states() == {"uncertain": 1}, "the lost answer")
+        assert daemon.stop() == 0
+    assert shop.run("uncertain", "ask").out == "asked about 1 message: 1 were sent\n"
+    assert shop.states() == {"sent": 1}
+    assert shop.run("uncertain", "ask", "--json").json == {"asked": 0, "proved": 0, "troubles": {}}

@@ -4,17 +4,18 @@ import asyncio
 import re
 from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.client import responses
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from outbound.channels.base import Capabilities, Handover, Parcel
+from outbound.channels.base import Capabilities, Handover, Parcel, Sightings, Wanted
 from outbound.channels.outcomes import Stage, twilio_outcome
 from outbound.channels.retry_after import parse_retry_after
 from outbound.channels.sms import text
 from outbound.domain.customer import ChannelName
 from outbound.domain.errors import ConfigurationError
+from outbound.domain.ids import content_hash
 from outbound.domain.outcome import Outcome, OutcomeKind
 from outbound.domain.rendered import EmailEnvelope, Rendered
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from outbound.channels.sms.twilio_http import Progress
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_DAY, _SKEW = timedelta(days=1), timedelta(minutes=1)
+_PAGE = 200
 _SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
 
 
@@ -61,7 +64,9 @@ class TwilioAdapter:
         self.name = name
         # without a callback Twilio reports nothing to us
         told = bool(settings.status_callback)
-        self.capabilities = Capabilities(channel=ChannelName.SMS, receipts=told, concurrency=settings.concurrency)
+        self.capabilities = Capabilities(
+            channel=ChannelName.SMS, receipts=told, concurrency=settings.concurrency, lists=True
+        )
         self._settings = settings
         self._client: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -99,6 +104,36 @@ class TwilioAdapter:
             return ""
         said = self._failure(page, noted, (self._settings.auth_token, self._settings.key_sid))
         return f"{said.code} {said.text}" if said.code else said.text
+
+    async def look_up(self, wanted: Wanted) -> Sightings:
+        """Ask Twilio's list by To, From and DateSent, and compare the words and the time.
+
+        The days are asked generously: DateSent is GMT, and a text may be sent after it was taken.
+        """
+        settings, at = self._settings, wanted.handed_over_at
+        day = at.replace(hour=0, minute=0, second=0, microsecond=0)
+        asked: dict[str, Any] = {
+            "to": wanted.address,
+            "date_sent_after": day - _DAY,
+            "date_sent_before": day + 2 * _DAY,
+        }
+        if settings.from_number and not settings.messaging_service_sid:
+            asked["from_"] = settings.from_number
+        found, noted = await self._ask(self._connected().messages.list_async(**asked, page_size=_PAGE, limit=_PAGE))
+        if isinstance(found, Exception):
+            said = self._failure(
+                found, noted, (settings.auth_token, settings.account_sid, settings.key_sid, wanted.address)
+            )
+            return Sightings(trouble=f"{said.code or ''} {said.text}".strip())
+        latest = at + timedelta(seconds=settings.connect_timeout + settings.answer_timeout) + _SKEW
+        fits = [
+            (abs(one.date_created - at), one.sid)
+            for one in found
+            if one.date_created is not None
+            and at - _SKEW <= one.date_created <= latest
+            and content_hash((one.body or "").encode()) == wanted.body_hash
+        ]
+        return Sightings(references=tuple(sid for _, sid in sorted(fits)))
 
     async def close(self) -> None:
         """Close the connections. Safe to call twice; a later delivery connects anew."""

@@ -1,4 +1,4 @@
-"""``outbound uncertain list|resolve``: messages whose outcome nobody knows, and what an operator found out."""
+"""``outbound uncertain list|ask|resolve``: messages whose outcome nobody knows, and what an operator found out."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +36,11 @@ def register(app: typer.Typer) -> None:
             print_json(found)
         else:
             _print(found)
+
+    @group.command()
+    def ask(as_json: AsJson = False) -> None:
+        """Ask the providers that list what they took about every uncertain message, now."""
+        _ask(as_json=as_json)
 
     @group.command()
     def resolve(
@@ -84,6 +89,36 @@ def register(app: typer.Typer) -> None:
         typer.echo(f"{counted(done.resolved, 'message')} {'would be ' if dry_run else ''}{became}")
         if done.moved:
             typer.echo(f"  {done.moved:,} were settled meanwhile by other evidence")
+
+
+def _ask(*, as_json: bool) -> None:
+    from outbound.app import build
+    from outbound.interfaces.cli.context import open_context
+    from outbound.interfaces.cli.exits import EXIT_ERROR
+    from outbound.interfaces.cli.output import counted, print_error, print_json
+    from outbound.interfaces.logs import log_to_stderr
+    from outbound.runtime import loop
+    from outbound.services import evidence
+
+    log_to_stderr()
+    with open_context() as context:
+        built = build(context.settings, context.database)
+
+        async def seek() -> evidence.Sought:
+            adapters = tuple(built.adapters.values())
+            found = await evidence.seek(context.database, adapters, now=context.now(), at_once=True)
+            await built.close()
+            return found
+
+        found = loop.run(seek())
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo(f"asked about {counted(found.asked, 'message')}: {found.proved:,} were sent")
+        for account, trouble in found.troubles.items():
+            print_error(f"{account} could not be asked: {trouble}")
+    if found.troubles:
+        raise typer.Exit(EXIT_ERROR)
 
 
 def _evidence(*, sent: bool, not_sent: bool, unknown: bool) -> "Evidence":

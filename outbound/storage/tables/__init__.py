@@ -16,7 +16,7 @@ from outbound.storage.tables.customers import (
     sms_in,
     suppression,
 )
-from outbound.storage.tables.delivery import account_day, account_rate, breaker
+from outbound.storage.tables.delivery import account_day, account_rate, breaker, evidence_look
 from outbound.storage.tables.inbox import delivery_event, inbox_event
 from outbound.storage.tables.installation import active_release, daemon, installation, release
 from outbound.storage.tables.interactions import interaction
@@ -44,6 +44,7 @@ __all__ = [
     "delivery_event",
     "erasure",
     "event",
+    "evidence_look",
     "experiment",
     "firing",
     "import_batch",

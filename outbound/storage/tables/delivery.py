@@ -45,6 +45,17 @@ class AccountDayRow(SQLModel, table=True):
     used: int
 
 
+class EvidenceLookRow(SQLModel, table=True):
+    """How often a provider was asked about a message with an unknown outcome, and when last."""
+
+    __tablename__ = "evidence_look"
+
+    message_id: str = Field(primary_key=True)
+    looks: int
+    looked_at: datetime
+
+
 breaker = table(BreakerRow)
 account_rate = table(AccountRateRow)
 account_day = table(AccountDayRow)
+evidence_look = table(EvidenceLookRow)

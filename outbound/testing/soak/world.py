@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from outbound.storage.database import Database
+from outbound.storage.tables import breaker
 from outbound.testing import postgres
 from outbound.testing.postgres import OwnServer
 from outbound.testing.proxy import TcpProxy
@@ -151,10 +152,13 @@ class World:
             daemon.thaw()
 
     def restart_daemons(self) -> None:
-        """End every daemon in order and start it again: breakers forget, and what is in flight is finished."""
+        """End every daemon in order, forget the pauses of accounts that are well again, and start them."""
         for daemon in self.daemons:
             if daemon.running and (status := daemon.stop()) == -signal.SIGKILL:
                 self.stuck_daemons.append(f"{daemon.name} start {daemon.starts} (exit {status})")
+        with self.database() as database, database.write() as connection:
+            connection.execute(breaker.delete())
+        for daemon in self.daemons:
             daemon.start()
 
     def wait_until_serving(self, seconds: float = 60) -> None:
