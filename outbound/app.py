@@ -13,8 +13,6 @@ from outbound.channels.webhooks.base import News, Request, Webhook
 from outbound.config import Settings
 from outbound.domain.customer import ChannelName
 from outbound.domain.errors import ConfigurationError
-from outbound.domain.message import Message
-from outbound.engine.rendering import Links
 from outbound.services import releases
 from outbound.services.alerts import Receiver
 from outbound.services.dispatch import Dispatcher
@@ -57,7 +55,7 @@ class App:
             keyring=self.links.keyring,
             active=lambda: releases.active(database),
             load_release=lambda release_id: releases.by_id(database, release_id),
-            links=self.message_links,
+            links=self.links.of_message,
             settings=DispatchSettings(slice_size=self.settings.dispatch.slice),
             paces=self._paces(),
         )
@@ -67,18 +65,6 @@ class App:
         own = {ChannelName.EMAIL: self.settings.email.pace, ChannelName.SMS: self.settings.sms.pace}
         real = {name: one for name, one in self.adapters.items() if not one.capabilities.is_mailbox}
         return {adapter.name: own[name] for name, adapter in real.items() if name in own}
-
-    def message_links(self, message: Message, channel: ChannelName, *, declinable: bool) -> Links:
-        """The links one message carries; the same arguments always have the same ones.
-
-        Who can say no to the topic gets the link to do so; a receipt or a parcel notice has none.
-        """
-        unsubscribe = ""
-        if declinable:
-            unsubscribe = self.links.unsubscribe(
-                customer_id=message.customer_id, topic=message.topic, channel=channel.value, message_id=message.id
-            )
-        return Links(unsubscribe=unsubscribe, preferences="", assets=self.links.assets())
 
     def reporting_channels(self) -> frozenset[ChannelName]:
         """The channels whose accounts report deliveries later."""

@@ -56,13 +56,14 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preference:
-    """How the customer wants to be contacted. None means: not stated."""
+    """How the customer wants to be contacted. None means: not stated. ``fewer``: asked for fewer messages."""
 
     channel: ChannelName | None = None
     language: str | None = None
     timezone: str | None = None
     quiet_hours: OwnQuietHours | None = None
     pauses: tuple[Pause, ...] = ()
+    fewer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

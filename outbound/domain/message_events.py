@@ -36,10 +36,12 @@ REQUEST_EVENTS: Final = (
     "request.help",
     "request.export",
     "request.erase",
+    "request.access",
+    "request.confirm",
 )
 
-REQUEST_FIELDS: Final = ("channel", "link")
-"""Optional texts: the channel it came by, and the link that confirms it."""
+REQUEST_FIELDS: Final = ("channel", "link", "title")
+"""Optional texts: the channel it came by, the link that answers or confirms it, and what customers call the topic."""
 
 NOTED: Final = "interaction.noted"
 """A call, a visit or a chat was written down."""

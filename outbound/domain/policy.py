@@ -42,7 +42,8 @@ class Cap:
     """At most ``max`` contacts per calendar period, or in any window as long as a duration.
 
     Of the one class, channel or topic that is set; ``name`` is what reasons and reports call it
-    (``marketing.day``, ``sms.month``, ``marketing.168h``).
+    (``marketing.day``, ``sms.month``, ``marketing.168h``). ``fewer``: it holds only for people who asked for fewer
+    messages (``marketing.week.fewer``).
     """
 
     name: str
@@ -51,6 +52,7 @@ class Cap:
     message_class: str | None = None
     channel: ChannelName | None = None
     topic: str | None = None
+    fewer: bool = False
 
 
 class Losers(StrEnum):
@@ -110,6 +112,8 @@ class Topic:
     priority: int | None = None
     titles: Mapping[str, str] = field(default_factory=dict)
     """What customers read, per language (``{it: Novità, en: News}``)."""
+    verify: bool = False
+    """Whether its text messages carry the code to check them by; e-mail always does."""
 
     @property
     def declinable(self) -> bool:

@@ -3,23 +3,38 @@
 import base64
 import binascii
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from outbound.domain.customer import ChannelName
 from outbound.domain.keyring import Keyring
+from outbound.domain.message import Message
+from outbound.domain.policy import Topic
+from outbound.domain.verification import code_of, written
+from outbound.engine.rendering import Links
 
 _SEPARATOR = "\x1f"
 _ID_BYTES = 16
+_TIME_BYTES = 6
 _SIGNATURE_BYTES = 16
 """128 bits, the least that ASVS 5.0 11.5.1 accepts for an unguessable reference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UnsubscribeLink:
-    """What an unsubscribe token stands for."""
+class MessageLink:
+    """What a token stands for: the customer, and the message that carried it.
+
+    ``message_id`` is a UUIDv7; of a link that no message carried it is the id of the request it answers.
+    """
 
     customer_id: str
     topic: str
     channel: str
     message_id: str
+
+    @property
+    def made_at(self) -> datetime:
+        """When the message was planned, to the millisecond: the beginning of its id (RFC 9562 section 5.7)."""
+        return datetime.fromtimestamp(int(self.message_id[: 2 * _TIME_BYTES], 16) / 1000, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +42,64 @@ class LinkMaker:
     """Makes and reads links under the installation's public URL.
 
     A token is the key id and, in URL-safe base64, payload and signature: short, because texts carry it too.
-    The HMAC covers the purpose, the key id and the payload, so that a token of one purpose, customer, topic or
-    message never opens another. Tokens do not expire: a link in an old mail must still let the reader out
-    (CAN-SPAM asks for 30 days).
+    The HMAC covers the purpose, the key id and the payload, so that a token of one purpose, customer, channel,
+    topic or message never opens another. No token says when it ends: an unsubscribe link never does (CAN-SPAM asks
+    for 30 days), and of a preferences link its page decides (``MessageLink.made_at``).
     """
 
     keyring: Keyring
     public_url: str
 
+    def of_message(self, message: Message, channel: ChannelName, *, topic: Topic) -> Links:
+        """The links one message carries; the same arguments always have the same ones.
+
+        Who can say no to the topic gets the link to do so; a receipt or a parcel notice has none. Every mail can be
+        checked by its code, a text message where the topic says so.
+        """
+        own = {
+            "customer_id": message.customer_id,
+            "topic": message.topic,
+            "channel": channel.value,
+            "message_id": message.id,
+        }
+        checked = topic.verify or channel is ChannelName.EMAIL
+        code = written(code_of(message.id)) if checked else ""
+        return Links(
+            unsubscribe=self.unsubscribe(**own) if topic.declinable else "",
+            preferences=self.preferences(**own),
+            assets=self.assets(),
+            verify=self.verify(code) if checked else "",
+            code=code,
+        )
+
     def unsubscribe(self, *, customer_id: str, topic: str, channel: str, message_id: str) -> str:
         """The page (GET) and one-click address (POST, RFC 8058) that ends ``topic`` for the customer."""
-        payload = bytes.fromhex(message_id) + _SEPARATOR.join((customer_id, topic, channel)).encode()
-        return f"{self.public_url.rstrip('/')}/u/{self._token('unsubscribe', payload)}"
+        link = MessageLink(customer_id=customer_id, topic=topic, channel=channel, message_id=message_id)
+        return self._url("u", self._token("unsubscribe", _packed(link)))
+
+    def preferences(self, *, customer_id: str, topic: str, channel: str, message_id: str) -> str:
+        """The preference centre of the customer."""
+        link = MessageLink(customer_id=customer_id, topic=topic, channel=channel, message_id=message_id)
+        return self._url("p", self._token("preferences", _packed(link)))
+
+    def verify(self, code: str) -> str:
+        """The page that says whether the message with this code is ours."""
+        return self._url("v", code)
 
     def assets(self) -> str:
         """Where brand assets are served, with a trailing slash."""
-        return f"{self.public_url.rstrip('/')}/assets/"
+        return self._url("assets", "")
 
-    def read_unsubscribe(self, token: str) -> UnsubscribeLink | None:
+    def read_unsubscribe(self, token: str) -> MessageLink | None:
         """What the token stands for, or None when it is not one of ours."""
-        payload = self._read("unsubscribe", token)
-        if payload is None:
-            return None
-        customer_id, topic, channel = payload[_ID_BYTES:].decode().split(_SEPARATOR)
-        message_id = payload[:_ID_BYTES].hex()
-        return UnsubscribeLink(customer_id=customer_id, topic=topic, channel=channel, message_id=message_id)
+        return _unpacked(self._read("unsubscribe", token))
+
+    def read_preferences(self, token: str) -> MessageLink | None:
+        """What the token stands for, or None when it is not one of ours."""
+        return _unpacked(self._read("preferences", token))
+
+    def _url(self, page: str, token: str) -> str:
+        return f"{self.public_url.rstrip('/')}/{page}/{token}"
 
     def signed_address(self, folder: str, purpose: str, payload: bytes) -> str:
         """The page under ``folder`` for a token that stands for ``payload`` and opens ``purpose`` alone."""
@@ -76,6 +124,17 @@ class LinkMaker:
         if _encode(raw) != text:
             return None  # one token, one spelling: base64 would let spare bits vary
         return payload if self.keyring.verify(f"{purpose}|{key_id}", payload, key_id, signature) else None
+
+
+def _packed(link: MessageLink) -> bytes:
+    return bytes.fromhex(link.message_id) + _SEPARATOR.join((link.customer_id, link.topic, link.channel)).encode()
+
+
+def _unpacked(payload: bytes | None) -> MessageLink | None:
+    if payload is None:
+        return None
+    customer_id, topic, channel = payload[_ID_BYTES:].decode().split(_SEPARATOR)
+    return MessageLink(customer_id=customer_id, topic=topic, channel=channel, message_id=payload[:_ID_BYTES].hex())
 
 
 def _encode(raw: bytes) -> str:

@@ -92,6 +92,7 @@ def set_preferences(
         "quiet_to": hours.end.strftime("%H:%M") if hours else None,
         "pause_from": pause.start if pause else None,
         "pause_to": pause.end if pause else None,
+        "frequency": "fewer" if preference.fewer else None,
     }
     with database.write() as connection:
         locks.customers(connection, [customer_id])

@@ -16,7 +16,7 @@ from outbound.domain.customer import ChannelName, Customer, Scalar
 from outbound.domain.errors import OutboundError
 from outbound.domain.ids import new_id
 from outbound.domain.outcome import Outcome
-from outbound.domain.policy import Policy
+from outbound.domain.policy import Policy, Topic
 from outbound.domain.rendered import EmailEnvelope, Rendered, RenderedEmail, RenderedSms, RenderStop
 from outbound.domain.rule import ChangedTrigger, EntersTrigger, EventTrigger, Rule
 from outbound.engine.conditions.facts import customer_values
@@ -32,6 +32,8 @@ from outbound.storage.database import Database
 from outbound.storage.people import load_people
 
 MARK = "[PROOF]"
+_CODE = "0000-0000-0000"
+"""The code of no message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,7 @@ def preview(
         raise OutboundError("preview.rule", f"there is no rule {rule!r} in the running release", f"rules: {known}")
     values, language = _values(database, found, customer_id, arguments or {}, active.ruleset.policy)
     topic = topic_of(active, found)
-    links = _links(public_url, unsubscribe=topic.declinable, assets=assets)
+    links = {one: _links(public_url, topic, one, assets=assets) for one in found.send.channels}
     wanted = active.ruleset.policy.brand.languages if all_languages else (language,)
     shown = []
     for template in dict.fromkeys((*found.send.templates.values(), *sorted(found.templates))):
@@ -89,7 +91,7 @@ def preview(
                         channel,
                         language=chosen,
                         context=context,
-                        links=links,
+                        links=links[channel],
                         message_class=topic.message_class.name,
                     )
                 )
@@ -185,10 +187,14 @@ def _became(connection: Connection, rule: Rule, customer: Customer, policy: Poli
     raise OutboundError("preview.event", message, "choose a customer it happened to")
 
 
-def _links(public_url: str, *, unsubscribe: bool, assets: str) -> Links:
+def _links(public_url: str, topic: Topic, channel: ChannelName, *, assets: str) -> Links:
+    """Links that lead to the real pages and act for nobody (fault F86)."""
     root = public_url.rstrip("/")
+    checked = topic.verify or channel is ChannelName.EMAIL
     return Links(
-        unsubscribe=f"{root}/u/preview" if unsubscribe else "",
-        preferences="",
+        unsubscribe=f"{root}/u/preview" if topic.declinable else "",
+        preferences=f"{root}/p/preview",
         assets=assets or f"{root}/assets/",
+        verify=f"{root}/v/{_CODE}" if checked else "",
+        code=_CODE if checked else "",
     )

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from outbound.domain.consent import ConsentState, Evidence
 from outbound.domain.person import Person
-from outbound.services.links import LinkMaker, UnsubscribeLink
+from outbound.services.links import LinkMaker, MessageLink
 from outbound.services.preferences import withdraw
 from outbound.services.releases import Active
 from outbound.storage import people
@@ -14,23 +14,24 @@ from outbound.storage.database import Database
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What the page needs to ask the question: topic and brand in the reader's language.
+    """What the page needs to ask the question: the topic in the reader's language.
 
     ``withdrawn``: there is nothing left to ask, the topic is off on the link's channel already.
     """
 
-    link: UnsubscribeLink
+    link: MessageLink
     language: str
     topic_title: str
-    brand_name: str
-    contact: str
     withdrawn: bool = False
 
 
-def offer(database: Database, active: Active, links: LinkMaker, token: str, *, languages: list[str]) -> Offer | None:
+def offer(
+    database: Database, active: Active, links: LinkMaker, token: str, *, chosen: str = "", languages: list[str]
+) -> Offer | None:
     """What ``token`` offers, or None when it is not ours. Reads only.
 
-    ``languages`` are the reader's (Accept-Language), used when the customer has not stated one.
+    ``chosen`` is the language picked on the page; ``languages`` are the reader's (Accept-Language), used when the
+    customer has not stated one.
     """
     link = links.read_unsubscribe(token)
     if link is None:
@@ -38,21 +39,18 @@ def offer(database: Database, active: Active, links: LinkMaker, token: str, *, l
     with database.read() as connection:
         person = people.load_people(connection, [link.customer_id]).get(link.customer_id)
     stated = person.customer.preference.language if person else None
-    language = choose_language(active, [stated] if stated else languages)
+    language = choose_language(active, [chosen] if chosen else [stated] if stated else languages)
     topic = active.ruleset.policy.topics.get(link.topic)
     title = topic.titles.get(language, link.topic) if topic else link.topic
-    brand = active.ruleset.policy.brand
     return Offer(
         link=link,
         language=language,
         topic_title=title,
-        brand_name=brand.name,
-        contact=brand.reply_to,
         withdrawn=person is not None and _withdrawn(person, link),
     )
 
 
-def _withdrawn(person: Person, link: UnsubscribeLink) -> bool:
+def _withdrawn(person: Person, link: MessageLink) -> bool:
     entry = person.consents.get((link.topic, link.channel)) or person.consents.get((link.topic, ""))
     return entry is not None and entry.state is ConsentState.WITHDRAWN
 

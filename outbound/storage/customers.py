@@ -23,6 +23,7 @@ COLUMNS = (
     "quiet_to",
     "pause_from",
     "pause_to",
+    "frequency",
 )
 """What a customer's row holds besides the attribute document."""
 

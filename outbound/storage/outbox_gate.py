@@ -18,6 +18,7 @@ from outbound.domain.customer import ChannelName
 from outbound.domain.message import MessageState
 from outbound.domain.outcome import OutcomeKind, Phase
 from outbound.domain.reasons import Reason
+from outbound.domain.verification import code_of
 from outbound.storage.outbox import move
 from outbound.storage.outbox_bound import SQLITE
 from outbound.storage.sets import among
@@ -155,6 +156,7 @@ def begin(connection: Connection, begins: Sequence[Begin], *, now: datetime) -> 
                 "b_mime_id": b.mime_id,
                 "b_date": b.date,
                 "b_language": b.language,
+                "b_code": code_of(b.message_id),
                 "b_now": now,
             }
             for b in begins
@@ -241,6 +243,7 @@ def _to_sending() -> sa.Update:
         message_id=sa.bindparam("b_mime_id"),
         date=sa.bindparam("b_date"),
         language=sa.bindparam("b_language"),
+        verify_code=sa.bindparam("b_code"),
         reason="",
         detail="",
         updated_at=sa.bindparam("b_now"),

@@ -64,6 +64,7 @@ def _profile_query(dialect: str) -> Prepared:
         customer.c.quiet_to,
         customer.c.pause_from,
         customer.c.pause_to,
+        customer.c.frequency,
         customer.c.zone_source,
         customer.c.updated_at,
         _ATTRIBUTES,
@@ -76,8 +77,23 @@ def _load(connection: Connection, ids: Sequence[str], found: dict[str, Person]) 
     addresses = _addresses(connection, ids)
     consents = _consents(connection, ids)
     suppressed = _suppressed(connection, ids)
-    for identity, country, language, timezone, channel, quiet_from, quiet_to, start, end, zone, updated, values in rows:
-        stated = language or timezone or channel or quiet_from or start
+    for row in rows:
+        (
+            identity,
+            country,
+            language,
+            timezone,
+            channel,
+            quiet_from,
+            quiet_to,
+            start,
+            end,
+            often,
+            zone,
+            updated,
+            values,
+        ) = row
+        stated = language or timezone or channel or quiet_from or start or often
         found[identity] = Person(
             customer=Customer(
                 id=identity,
@@ -90,6 +106,7 @@ def _load(connection: Connection, ids: Sequence[str], found: dict[str, Person]) 
                     timezone=timezone,
                     quiet_hours=_quiet(quiet_from, quiet_to),
                     pauses=(Pause(start=start, end=end or start),) if start else (),
+                    fewer=often is not None,
                 )
                 if stated
                 else _UNSTATED,

@@ -26,6 +26,7 @@ _STATED = (
     customer.c.quiet_to,
     customer.c.pause_from,
     customer.c.pause_to,
+    customer.c.frequency,
 )
 
 

@@ -19,6 +19,7 @@ CUSTOMER: Final = (
     "quiet_to",
     "pause_from",
     "pause_to",
+    "frequency",
     "email",
     "email_hash",
     "sms",

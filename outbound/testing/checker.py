@@ -284,7 +284,7 @@ def check_caps(connection: Connection, policy: Policy) -> list[Violation]:
         # of what went in the same moment, what only counts is thought to have gone last
         rows.sort(key=lambda row: (row.at, uses.get(row.message_class) is not CapUse.APPLY))
         zone = resolve_zones(rows[0].zone_source, policy).at
-        for cap in policy.caps:
+        for cap in (one for one in policy.caps if not one.fewer):
             counted = [row for row in rows if _is_counted(row, cap)]
             for number, row in enumerate(counted):
                 earlier = sum(_together(other.at, row.at, cap.per, zone) for other in counted[:number])

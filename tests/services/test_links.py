@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outbound.domain.keyring import Keyring
-from outbound.services.links import LinkMaker, UnsubscribeLink
+from outbound.services.links import LinkMaker, MessageLink
 
 MESSAGE = "01a20cad174073828293d1ba4e2ac211"
 OLD, NEW = "k1:" + "11" * 32, "k2:" + "22" * 32
@@ -22,7 +22,7 @@ def token(maker: LinkMaker, customer_id: str = "c-1") -> str:
 
 @given(st.text(st.characters(exclude_characters="\x1f", exclude_categories=["Cs"])))
 def test_a_token_reads_back_whatever_the_customer_id(customer_id: str) -> None:
-    expected = UnsubscribeLink(customer_id=customer_id, topic="newsletter", channel="email", message_id=MESSAGE)
+    expected = MessageLink(customer_id=customer_id, topic="newsletter", channel="email", message_id=MESSAGE)
     assert links().read_unsubscribe(token(links(), customer_id)) == expected
 
 

@@ -34,7 +34,7 @@ def cap(context: Context) -> Verdict:
     held: Hold | None = None
     closed: dict[ChannelName, Hold] = {}
     for one in context.policy.caps:
-        if not _concerns(one, topic) or (one.channel is not None and one.channel not in context.channels):
+        if not _binds(one, context):
             continue
         until = _opening(one, context)
         if until is None:
@@ -55,6 +55,13 @@ def cap(context: Context) -> Verdict:
 def _concerns(one: Cap, topic: Topic) -> bool:
     """Whether messages of ``topic`` obey this cap, on the channel that it names."""
     return one.message_class in (None, topic.message_class.name) and one.topic in (None, topic.name)
+
+
+def _binds(one: Cap, context: Context) -> bool:
+    """Whether this cap may stop this message: it is for all, or for people like this one."""
+    if one.fewer and not context.person.customer.preference.fewer:
+        return False
+    return _concerns(one, context.candidate.topic) and (one.channel is None or one.channel in context.channels)
 
 
 def _opening(one: Cap, context: Context) -> datetime | None:

@@ -23,6 +23,12 @@ def consent(context: Context) -> Verdict:
     return Pass(dropped=dropped) if dropped else PASS
 
 
+def wanted(topic: Topic, person: Person, channel: ChannelName) -> bool:
+    """Whether the person wants ``topic`` on ``channel`` as far as consent goes: what the gate would say now."""
+    entry = person.consents.get((topic.name, channel)) or person.consents.get((topic.name, ""))
+    return _wanted(topic, topic.need(channel), entry, channel, person)
+
+
 def _wanted(topic: Topic, need: ConsentNeed, entry: ConsentEntry | None, channel: ChannelName, person: Person) -> bool:
     """Whether ``entry`` satisfies ``need``. Only what is known to be enough is enough: everything else stops."""
     if need == ConsentNeed.NONE:

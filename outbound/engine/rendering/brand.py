@@ -1,5 +1,6 @@
 """The brand: layouts, partials, images, colours and texts shared by every message."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,10 +13,12 @@ from outbound.engine.rendering.codes import Code
 from outbound.engine.rendering.environment import Sandbox, make_environment
 from outbound.engine.rendering.manifest import BrandFile, read_brand
 from outbound.engine.rendering.report import Report
+from outbound.engine.rendering.templates import Look
 
 FOLDER: Final = "templates/brand"
 LAYOUTS: Final = ("layout.mjml", "layout.txt", "layout.sms.txt")
 MAX_SOURCE_BYTES: Final = 256 * 1024
+_COLOR: Final = re.compile(r"#[0-9A-Fa-f]{6}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,12 @@ class Brand:
             "reply_to": identity.reply_to,
             "language": language,
         }
+
+    def look(self) -> Look:
+        """How web pages look: ``logo.png`` of the brand's folder, ``page_color`` of its values."""
+        logo = self.assets.get("logo.png")
+        color = self.file.values.get("page_color", "")
+        return Look(logo=logo[0] if logo else "", color=color if _COLOR.fullmatch(color) else "")
 
 
 def read(files: Files, policy: Policy, report: Report) -> Brand:

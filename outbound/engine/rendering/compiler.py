@@ -64,6 +64,7 @@ def compile_templates(
         parts.update(folder.compile())
         assets.update({address: (kind, content) for address, kind, content in folder.assets.values()})
     templates = Templates(policy=policy, parts=parts, declared=declared, assets=assets)
+    templates.look = brand.look()
     if not report.errors:
         usage = Usage(rules or {}, policy)
         usage.check_context(manifests, schema, report)

@@ -22,7 +22,10 @@ LOOP_DEPTH: Final = 2
 """Loops inside loops: with at most 1,000 values in a context this bounds the work of a message."""
 
 FILTERS: Final = (*PLAIN_FILTERS, "money", "number", "date", "time", "web_address")
-LAYOUT_NAMES: Final = ("subject", "preheader", "unsubscribe_url", "preferences_url", "marketing", "message_class")
+LAYOUT_NAMES: Final = (
+    *("subject", "preheader", "marketing", "message_class"),
+    *("unsubscribe_url", "preferences_url", "verify_url", "verify_code"),
+)
 _LOOP_FIELDS = ("index", "index0", "first", "last", "length", "revindex")
 _CONSTANT_ARGUMENTS = {"join": 16, "date": 30, "truncate": 500, "round": 6, "number": 6}
 """Filters whose arguments must stand in the template: the longest text and the largest number allowed."""

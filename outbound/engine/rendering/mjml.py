@@ -74,7 +74,7 @@ def restore(page: str, parts: list[Segment]) -> str:
 
     def link(match: re.Match[str]) -> str:
         part = parts[int(match[2])]
-        if part.inner.startswith(("asset(", "unsubscribe_url", "preferences_url")):
+        if part.inner.startswith(("asset(", "unsubscribe_url", "preferences_url", "verify_url")):
             return match[0]  # made by us
         return f"{match[1]}{{{{ ({part.inner}) | web_address }}}}"
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import unescape
 from typing import Final
 
@@ -27,6 +27,8 @@ LINKS: Final = Links(
     unsubscribe=f"https://links.shop.example/u/{TOKEN}",
     preferences=f"https://links.shop.example/p/{TOKEN}",
     assets="https://links.shop.example/assets/",
+    verify="https://links.shop.example/v/0000-0000-0000",
+    code="0000-0000-0000",
 )
 CLIPPED_AT: Final = 102_000
 """Bytes of HTML after which Gmail hides the rest behind a link, and with it the way to unsubscribe."""
@@ -51,20 +53,27 @@ def check_samples(
                     continue
                 look = Inspection(name, language, files, manifest.span, frozenset(templates.assets()), support)
                 for message_class in usage.classes(name):
-                    case = _Case(templates, name, channel, language, message_class, manifest, policy, report, look)
+                    checked = channel is not ChannelName.SMS or usage.verified(name)
+                    case = _Case(
+                        templates, name, channel, language, message_class, checked, manifest, policy, report, look
+                    )
                     parts[name] = max(parts.get(name, 1), case.check(certain=usage.is_used(name)))
     return parts
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One template on one channel, in one language, as one class of message."""
+    """One template on one channel, in one language, as one class of message.
+
+    ``checked``: its messages carry the code to check them by.
+    """
 
     templates: Templates
     name: str
     channel: ChannelName
     language: str
     message_class: str
+    checked: bool
     manifest: Manifest
     policy: Policy
     report: Report
@@ -80,7 +89,8 @@ class _Case:
         Answers the segments of an SMS, 1 for anything else.
         """
         required = self.policy.classes[self.message_class].unsubscribe_required
-        links = LINKS if required else Links(unsubscribe="", preferences="", assets=LINKS.assets)
+        links = LINKS if required else replace(LINKS, unsubscribe="")
+        links = links if self.checked else replace(links, verify="", code="")
         rendered = self.templates.render(
             self.name,
             self.channel,

@@ -24,14 +24,36 @@ _CONTROL: Final = re.compile("[\\x00-\\x1f\\x7f\\x85\\u2028\\u2029]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Links:
-    """Addresses that belong to one message. ``unsubscribe`` empty: this message carries no such link.
+    """Addresses that belong to one message. Empty: this message carries no such link.
 
-    ``assets`` is the folder of brand assets, with its trailing slash.
+    ``assets`` is the folder of brand assets, with its trailing slash. ``code`` is what readers check the message by
+    at the page ``verify``.
     """
 
     unsubscribe: str
     preferences: str
     assets: str
+    verify: str = ""
+    code: str = ""
+
+    def values(self) -> dict[str, str]:
+        """The names templates know them by; a link that the message does not carry is not defined."""
+        found = {"assets_url": self.assets}
+        if self.unsubscribe:
+            found["unsubscribe_url"] = self.unsubscribe
+        if self.preferences:
+            found["preferences_url"] = self.preferences
+        if self.verify:
+            found |= {"verify_url": self.verify, "verify_code": self.code}
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How the brand's web pages look: the asset name of its logo, its colour (``#1E5A4B``); "" for what it lacks."""
+
+    logo: str = ""
+    color: str = ""
 
 
 class Compiled:
@@ -84,7 +106,7 @@ class Templates:
     """Every template of one release. Immutable: rendering the same values gives the same text, in any thread.
 
     ``sample_parts``: the SMS segments of each template's sample in the language that needs most of them, as the
-    compiler found. What a message will cost is reckoned with it before its text is known.
+    compiler found. What a message will cost is reckoned with it before its text is known. ``look``: of the pages.
     """
 
     def __init__(
@@ -102,6 +124,7 @@ class Templates:
         sms = policy.channels.get(ChannelName.SMS)
         self._max_parts = sms.max_parts if sms else None
         self.sample_parts: Mapping[str, int] = {}
+        self.look = Look()
         self._channels: dict[str, frozenset[ChannelName]] = {
             name: frozenset(channel for known, channel, _ in parts if known == name) for name in declared
         }
@@ -173,13 +196,9 @@ class Templates:
             return RenderStop(detail="no unsubscribe link")
         try:
             values = flat(context)
-            values["assets_url"] = links.assets
             values["marketing"] = required
             values["message_class"] = message_class
-            if links.unsubscribe:
-                values["unsubscribe_url"] = links.unsubscribe
-            if links.preferences:
-                values["preferences_url"] = links.preferences
+            values.update(links.values())
             if isinstance(parts, EmailParts):
                 return self._email(parts, values, chosen, message_class)
             return self._sms(parts, values, chosen)

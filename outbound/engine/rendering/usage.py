@@ -31,6 +31,11 @@ class Usage:
         found = {self._policy.topics[topic].message_class.name for topic in topics if topic in self._policy.topics}
         return tuple(name for name in self._policy.classes if not found or name in found)
 
+    def verified(self, template: str) -> bool:
+        """Whether a rule sends it on a topic whose text messages carry the code to check them by."""
+        topics = (self._policy.topics.get(rule.topic) for rule in self._rules.get(template, ()))
+        return any(topic is not None and topic.verify for topic in topics)
+
     def check_context(self, manifests: Mapping[str, Manifest], schema: Schema, report: Report) -> None:
         """A template may read only what every rule that sends it can give: fields of that event, its arguments."""
         for name, manifest in manifests.items():

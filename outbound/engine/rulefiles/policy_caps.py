@@ -16,7 +16,7 @@ from outbound.engine.rulefiles.record import Record
 from outbound.engine.rulefiles.shapes import choice, integer, scalar
 from outbound.engine.rulefiles.values import duration_hint, parse_duration
 
-CAP_KEYS: Final = ("class", "channel", "topic", "max", "per")
+CAP_KEYS: Final = ("class", "channel", "topic", "max", "per", "for")
 _TARGETS: Final = ("class", "channel", "topic")
 MOST_CONTACTS: Final = 10_000
 _UNITS: Final = {
@@ -39,6 +39,7 @@ _LIKE_PERIODS: Final = {
 }
 
 _max = integer(1, MOST_CONTACTS)
+_people = choice(("everyone", "fewer"))
 
 
 class _Names(NamedTuple):
@@ -51,14 +52,11 @@ class _Names(NamedTuple):
 
 
 class _Written(NamedTuple):
-    """A cap and where its ``per`` stands."""
+    """A cap, where its ``per`` stands, and whom it is for: worked out once, since each is compared with all."""
 
     cap: Cap
     span: Span
-
-    @property
-    def target(self) -> tuple[str | None, ChannelName | None, str | None]:
-        return (self.cap.message_class, self.cap.channel, self.cap.topic)
+    target: tuple[str | None, ChannelName | None, str | None, bool]
 
 
 def read_caps(
@@ -105,6 +103,7 @@ def _cap(node: Node, findings: Findings, names: _Names) -> _Written | None:
     most = record.required("max", _max)
     span = record.required_node("per")
     per = None if span is None else _per(span, findings)
+    fewer = record.has("for") and record.optional("for", _people) == "fewer"
     written = [key for key in _TARGETS if record.has(key)]
     if len(written) > 1:
         message = f"a cap is for one of class, channel or topic, not for {' and '.join(written)}"
@@ -121,8 +120,16 @@ def _cap(node: Node, findings: Findings, names: _Names) -> _Written | None:
     target = message_class or channel or topic or ""
     if topic is not None and (topic in CLASS_NAMES or topic in set(ChannelName)):
         target = f"topic.{topic}"  # a topic may be named like a class or a channel; names of caps are unique
-    cap = Cap(name=f"{target}.{per}", max=most, per=per, message_class=message_class, channel=channel, topic=topic)
-    return _Written(cap, record.value_span("per"))
+    cap = Cap(
+        name=f"{target}.{per}.fewer" if fewer else f"{target}.{per}",
+        max=most,
+        per=per,
+        message_class=message_class,
+        channel=channel,
+        topic=topic,
+        fewer=fewer,
+    )
+    return _Written(cap, record.value_span("per"), (message_class, channel, topic, fewer))
 
 
 def _per(node: Node, findings: Findings) -> CalendarPeriod | Duration | None:

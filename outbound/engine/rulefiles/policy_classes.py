@@ -15,7 +15,7 @@ CLASS_NAMES = ("security", "transactional", "service", "marketing")
 """The closed list: the class decides the lane, the sender and what the law asks for."""
 
 CLASS_KEYS = ("consent", "caps", "quiet", "on_uncertain", "expires", "priority", "unsubscribe")
-TOPIC_KEYS = ("class", "consent", "opt_out", "priority", "titles")
+TOPIC_KEYS = ("class", "consent", "opt_out", "priority", "titles", "verify")
 _STRENGTH = {ConsentNeed.NONE: 0, ConsentNeed.OPT_IN: 1, ConsentNeed.DOUBLE_OPT_IN: 2}
 _CAPS = {"marketing": CapUse.APPLY, "service": CapUse.COUNT}
 """Where a class does not say; the others are exempt."""
@@ -121,6 +121,7 @@ def read_topics(
             opt_out=opt_out,
             priority=priority,
             titles=titles,
+            verify=record.optional("verify", boolean) or False,
         )
     return found
 

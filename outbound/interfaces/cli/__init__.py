@@ -52,6 +52,7 @@ COMMANDS = (
     "alerts",
     "report",
     "experiment",
+    "verify",
     "doctor",
     "bench",
 )

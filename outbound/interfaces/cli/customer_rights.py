@@ -39,7 +39,7 @@ def add(group: typer.Typer) -> None:
         if to is not None and to.exists():
             raise _taken(to)
         with open_context() as context:
-            links = build(context.settings, context.database).message_links
+            links = build(context.settings, context.database).links.of_message
             record = exporting.export(
                 context.database, context.keyring, who=who, links=links, by=operator(), now=context.now()
             )

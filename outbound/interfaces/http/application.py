@@ -9,13 +9,21 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
 
 from outbound.domain.errors import OutboundError
-from outbound.interfaces.http import assets, health, unsubscribe, webhooks
+from outbound.interfaces.http import (
+    assets,
+    confirmations,
+    health,
+    preferences,
+    unsubscribe,
+    verification,
+    webhooks,
+)
 from outbound.interfaces.http.entrance import Entrance
 from outbound.interfaces.http.groups import Group
 from outbound.interfaces.http.guard import Guard
 from outbound.interfaces.http.limits import Asgi, LimitsMiddleware
 from outbound.interfaces.http.metrics import Metrics
-from outbound.interfaces.http.rendering import RETRY, Pages, languages
+from outbound.interfaces.http.rendering import RETRY, Pages
 from outbound.interfaces.http.site import Site
 from outbound.services import releases
 
@@ -30,9 +38,13 @@ def create(site: Site, *, api: Asgi | None = None) -> Asgi:
     From outside in: guard (path, headers, failures, figures), limits by group, the routes. ``api`` has limits and
     errors of its own.
     """
-    pages, metrics = Pages(), Metrics()
+    pages, metrics = Pages(site.links.public_url), Metrics()
     groups: Sequence[Group] = (
         unsubscribe.group(site, pages),
+        preferences.group(site, pages),
+        verification.group(site, pages),
+        confirmations.group(site, pages),
+        confirmations.access_group(site, pages),
         assets.group(site),
         health.group(site, metrics),
         webhooks.group(site, metrics),
@@ -54,7 +66,7 @@ def _unavailable(site: Site, pages: Pages) -> Callable[[Request, Exception], Res
         with contextlib.suppress(OperationalError):
             active = releases.active(site.database)
             if active is not None:
-                return pages.unavailable(active, languages(request))
+                return pages.unavailable(active, request)
         return Response(status_code=503, headers=RETRY)
 
     return unavailable

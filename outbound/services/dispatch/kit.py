@@ -15,6 +15,7 @@ from outbound.channels.base import Adapter
 from outbound.domain.customer import ChannelName
 from outbound.domain.keyring import Keyring
 from outbound.domain.message import Lane, Message
+from outbound.domain.policy import Topic
 from outbound.engine.rendering import Links
 from outbound.services.dispatch.breakers import Breakers, Key
 from outbound.services.dispatch.destinations import Destinations
@@ -28,10 +29,10 @@ from outbound.services.releases import Active
 class LinkBuilder(Protocol):
     """The links of one message. The same arguments must give the same links for ever: the bytes are compared.
 
-    ``declinable``: its topic, as the release that words the message has it, is one people can say no to.
+    ``topic``: its topic, as the release that words the message has it.
     """
 
-    def __call__(self, message: Message, channel: ChannelName, *, declinable: bool) -> Links:
+    def __call__(self, message: Message, channel: ChannelName, *, topic: Topic) -> Links:
         """The links of ``message`` on ``channel``."""
         ...
 

@@ -48,7 +48,7 @@ def _render(kit: Kit, passed: Passed) -> Ready | Answered:
     message, begin = passed.message, passed.begin
     topic = passed.release.ruleset.policy.topics[message.topic]  # not today's: a retry must be the same bytes
     message_class = topic.message_class
-    links: Links = kit.links(message, begin.channel, declinable=topic.declinable)
+    links: Links = kit.links(message, begin.channel, topic=topic)
     rendered = passed.release.templates.render(
         message.template,
         begin.channel,

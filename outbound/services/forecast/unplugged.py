@@ -10,6 +10,7 @@ from outbound.domain.customer import ChannelName
 from outbound.domain.keyring import Keyring
 from outbound.domain.message import Message
 from outbound.domain.outcome import Outcome
+from outbound.domain.policy import Topic
 from outbound.domain.rendered import EmailEnvelope, Rendered
 from outbound.engine.rendering import Links
 from outbound.services.dispatch.breakers import Breakers
@@ -82,5 +83,5 @@ def unplugged(
     )
 
 
-def _no_links(message: Message, channel: ChannelName, *, declinable: bool) -> Links:  # noqa: ARG001 - not rendered
+def _no_links(message: Message, channel: ChannelName, *, topic: Topic) -> Links:  # noqa: ARG001 - not rendered
     return Links(unsubscribe="", preferences="", assets="")

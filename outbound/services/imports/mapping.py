@@ -117,6 +117,7 @@ PREFERENCES = {
     "quiet_to": "quiet_to",
     "pause_from": "pause_from",
     "pause_to": "pause_to",
+    "frequency": "frequency",
 }
 """Names of preferences in a mapping, to the columns they are stored in."""
 

@@ -55,6 +55,8 @@ def preference_reader(name: str, source: Source) -> Read:
         return _member(tuple(ChannelName))
     if name.startswith("pause"):
         return lambda text: _date(text, source.format)
+    if name == "frequency":
+        return _member(("fewer",))
     return _clock
 
 

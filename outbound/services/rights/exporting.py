@@ -30,7 +30,7 @@ FORMAT: Final = 1
 """The version of the layout of the export."""
 
 LinksOf = Callable[..., Links]
-"""The links of a message, as ``App.message_links`` makes them."""
+"""The links of a message, as ``LinkMaker.of_message`` makes them."""
 
 _REACHED: Final = (MessageState.SENT, MessageState.UNCERTAIN, MessageState.CLOSED_UNKNOWN)
 _COLUMNS: Final[Mapping[str, Sequence[str]]] = {
@@ -128,6 +128,7 @@ def _profile(customer: Customer, also: Sequence[str]) -> dict[str, Any]:
         "timezone": preference.timezone,
         "quiet_hours": f"{hours.start:%H:%M}-{hours.end:%H:%M}" if hours else None,
         "pause": f"{pause.start}/{pause.end}" if pause else None,
+        "frequency": "fewer" if preference.fewer else None,
         **customer.attributes,
     }
 
@@ -180,7 +181,7 @@ def _rendered(release: Active, message: Message, channel: ChannelName, links: Li
         channel,
         language=message.language or None,
         context=message.context,
-        links=links(message, channel, declinable=topic.declinable),
+        links=links(message, channel, topic=topic),
         message_class=topic.message_class.name,
     )
     match rendered:

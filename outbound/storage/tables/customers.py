@@ -20,6 +20,7 @@ class CustomerRow(SQLModel, table=True):
 
     ``zone_source`` is what the send zone is worked out from: ``tz:Europe/Rome``, ``country:IT``,
     ``phone:Europe/Rome,Europe/Vatican`` or empty. ``quiet_from`` and ``quiet_to`` are ``HH:MM`` in their zone.
+    ``frequency`` is ``fewer`` for those who asked for fewer messages.
     A merged customer keeps its row with ``merged_into`` set and nothing else. ``moved_from`` is the zone source
     before it changed, until planning has looked at what waits for the customer; null for all others.
     """
@@ -41,6 +42,7 @@ class CustomerRow(SQLModel, table=True):
     quiet_to: str | None = None
     pause_from: date | None = None
     pause_to: date | None = None
+    frequency: str | None = None
     zone_source: str = ""
     attributes: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     merged_into: str | None = None

@@ -158,7 +158,7 @@ def _send(database: Database, port: int, count: int) -> float:
             keyring=_KEYRING,
             active=lambda: releases.active(database),
             load_release=lambda release: releases.by_id(database, release),
-            links=lambda message, _channel, *, declinable: _links_of(message.id),  # noqa: ARG005 - all are letters
+            links=lambda message, _channel, *, topic: _links_of(message.id),  # noqa: ARG005 - all are letters
             settings=DispatchSettings(slice_size=500),
         )
         start = time.perf_counter()

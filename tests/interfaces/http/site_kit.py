@@ -15,7 +15,9 @@ from outbound.channels.webhooks.base import Webhook
 from outbound.config import Settings
 from outbound.domain.consent import Evidence
 from outbound.domain.customer import ChannelName
+from outbound.domain.ids import new_id
 from outbound.domain.keyring import Keyring
+from outbound.domain.verification import code_of
 from outbound.interfaces.http.application import Site, create
 from outbound.runtime.serving import Listener
 from outbound.services import preferences, releases
@@ -26,6 +28,7 @@ from outbound.storage.database import Database
 ROOT = Path(__file__).resolve().parents[3]
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 PROOF = Evidence(source="test form", wording="yes please")
+MESSAGE_ID = new_id(NOW)
 MESSAGE = "01a20cad174073828293d1ba4e2ac211"
 
 
@@ -40,11 +43,19 @@ class Running:
     def ask(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, str], str]:
+        """Ask for a page of text."""
+        status, answer, content = self.fetch(method, path, body, headers)
+        return status, answer, content.decode(errors="replace")
+
+    def fetch(
+        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and bytes."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request(method, path, body or None, headers or {})
             answer = connection.getresponse()
-            return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read().decode()
+            return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
         finally:
             connection.close()
 
@@ -90,10 +101,61 @@ def serve(
         thread.join(timeout=20)
 
 
+def shipped() -> dict[str, bytes]:
+    """The shipped rules and templates."""
+    return dict(releases.read_files(ROOT / "rules", ROOT / "templates"))
+
+
 def publish(database: Database, files: dict[str, bytes] | None = None) -> None:
     """Make the shipped rules and templates run, or ``files``."""
-    found = files or releases.read_files(ROOT / "rules", ROOT / "templates")
-    assert isinstance(releases.publish(database, found, by="test", now=NOW), releases.Published)
+    assert isinstance(releases.publish(database, files or shipped(), by="test", now=NOW), releases.Published)
+
+
+def add_address(database: Database, keyring: Keyring, channel: ChannelName, value: str, owner: str = "c-1") -> None:
+    """Where a customer is reached."""
+    row = {"customer_id": owner, "channel": channel.value, "value": value, "state": "ok", "updated_at": NOW}
+    with database.write() as connection:
+        connection.execute(tables.address.insert(), row | {"hash": keyring.address_hash(channel.value, value)})
+
+
+def add_message(database: Database, *, topic: str, sent_at: datetime | None, owner: str = "c-1") -> str:
+    """A message that left, or one that was skipped after its first attempt began; answers its id."""
+    identity = new_id(NOW)
+    row = {
+        "id": identity,
+        "run_id": "r",
+        "rule": "a-rule",
+        "rule_version": "1",
+        "release": "r",
+        "once": identity,
+        "customer_id": owner,
+        "template": "t",
+        "topic": topic,
+        "message_class": "marketing",
+        "lane": "bulk",
+        "priority": 1,
+        "channels": "email",
+        "not_before": NOW,
+        "expires": NOW,
+        "state": "sent" if sent_at else "skipped",
+        "verify_code": code_of(identity),
+        "created_at": NOW,
+        "updated_at": NOW,
+        "sent_at": sent_at,
+        "date": NOW,
+    }
+    leg = {
+        "message_id": identity,
+        "n": 1,
+        "channel": "email",
+        "customer_id": owner,
+        "address": "a@b.example",
+        "at": NOW,
+    }
+    with database.write() as connection:
+        connection.execute(tables.message.insert(), row)
+        connection.execute(tables.leg.insert(), leg)
+    return identity
 
 
 def add_customer(database: Database, customer_id: str = "c-1") -> None:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 from datetime import timedelta
 
 import pytest
@@ -31,6 +32,39 @@ def test_one_click_withdraws_the_topic_before_the_answer(site: Running, body: by
     assert status == 200
     assert "location" not in answer
     assert "set-cookie" not in answer
+    assert site.consents()[("newsletter", "email")] == "withdrawn"
+    assert site.consents()[("offers", "email")] == "granted"
+
+
+RFC_FORM = b"""POST {path} HTTP/1.1\r
+Host: shop.example\r
+Content-Type: application/x-www-form-urlencoded\r
+Content-Length: 26\r
+\r
+List-Unsubscribe=One-Click"""
+RFC_MULTIPART = b"""POST {path} HTTP/1.1\r
+Host: shop.example\r
+Content-Type: multipart/form-data; boundary="---FormBoundaryjWmhtjORrn"\r
+Content-Length: 130\r
+\r
+-----FormBoundaryjWmhtjORrn\r
+Content-Disposition: form-data; name="List-Unsubscribe"\r
+\r
+One-Click\r
+-----FormBoundaryjWmhtjORrn--\r
+"""
+
+
+@pytest.mark.parametrize("request_bytes", [RFC_FORM, RFC_MULTIPART], ids=["urlencoded", "multipart"])
+def test_the_posts_of_the_rfc_end_the_topic_byte_for_byte(site: Running, request_bytes: bytes) -> None:
+    """C03, fault F73: RFC 8058 sections 8.2 and 8.3, as Gmail and Yahoo send them: 200, no redirect, no cookie."""
+    sent = request_bytes.replace(b"{path}", site.path().encode())
+    with socket.create_connection(("127.0.0.1", site.port), timeout=20) as connection:
+        connection.sendall(sent)
+        head = connection.recv(65_536).partition(b"\r\n\r\n")[0].lower()
+    assert head.startswith(b"http/1.1 200")
+    assert b"location:" not in head
+    assert b"set-cookie:" not in head
     assert site.consents()[("newsletter", "email")] == "withdrawn"
     assert site.consents()[("offers", "email")] == "granted"
 
@@ -82,7 +116,7 @@ def test_the_page_asks_in_the_customers_language_with_a_button_that_needs_no_scr
     assert status == 200
     assert '<html lang="it">' in html
     assert "La lettera del mese" in html
-    assert '<form method="post"><button type="submit">' in html
+    assert '<form method="post"><button type="submit"' in html
     assert "<script" not in html
     assert "default-src 'none'" in headers["content-security-policy"]
     assert headers["referrer-policy"] == "no-referrer"

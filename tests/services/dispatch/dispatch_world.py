@@ -135,9 +135,9 @@ def release(id_: str = "r1", word: str = "Hello", rules: Ruleset | None = None) 
     return Active(id=id_, ruleset=rules or ruleset(), templates=cast("Templates", PlainTemplates(word)))
 
 
-def links(message: Message, channel: ChannelName, *, declinable: bool) -> Links:
+def links(message: Message, channel: ChannelName, *, topic: Topic) -> Links:
     """Links that name their message."""
-    unsubscribe = f"https://shop.example/u/{message.id}-{channel}" if declinable else ""
+    unsubscribe = f"https://shop.example/u/{message.id}-{channel}" if topic.declinable else ""
     return Links(unsubscribe=unsubscribe, preferences="", assets="")
 
 

@@ -10,6 +10,7 @@ from trial_shop import FILES
 
 from outbound.domain.customer import ChannelName
 from outbound.domain.message import Message
+from outbound.domain.policy import Topic
 from outbound.engine.rendering import Links
 from outbound.services import planning, releases
 from outbound.services.links import LinkMaker
@@ -29,8 +30,8 @@ send: {template: rights-link, channels: [email]}
 """
 
 
-def no_links(_message: Message, _channel: ChannelName, *, declinable: bool) -> Links:
-    return Links(unsubscribe="x" if declinable else "", preferences="", assets="")
+def no_links(_message: Message, _channel: ChannelName, *, topic: Topic) -> Links:
+    return Links(unsubscribe="x" if topic.declinable else "", preferences="", assets="")
 
 
 @pytest.fixture

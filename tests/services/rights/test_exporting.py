@@ -13,13 +13,14 @@ from rights_world import BEN, LISA, NOW, World
 from outbound.domain.customer import ChannelName
 from outbound.domain.errors import OutboundError
 from outbound.domain.message import Message
+from outbound.domain.policy import Topic
 from outbound.engine.rendering import Links
 from outbound.services.rights import exporting, spreadsheet
 from outbound.storage import personal, tables
 
 
-def links(message: Message, channel: ChannelName, *, declinable: bool) -> Links:
-    assert declinable is False
+def links(message: Message, channel: ChannelName, *, topic: Topic) -> Links:
+    assert not topic.declinable
     return Links(unsubscribe="", preferences="", assets=f"https://x.example/{channel}/{message.id}/")
 
 

@@ -120,6 +120,7 @@ def _topic(declared: Declared) -> Json:
             "opt_out": boolean("true: allowed until the customer says no."),
             "priority": number(0, 999, "In place of the class's."),
             "titles": table(form(LANGUAGE, ""), text(""), "What customers read."),
+            "verify": boolean("true: its text messages carry the code to check them by."),
         },
         required=("class",),
     )
@@ -184,6 +185,7 @@ def _cap(declared: Declared) -> Json:
             "topic": choice(declared.topics, "For messages of a topic."),
             "max": number(1, MOST_CONTACTS, "Contacts allowed."),
             "per": {"anyOf": [choice(periods, "A calendar period of the customer's zone."), rolling]},
+            "for": choice(("everyone", "fewer"), "Whom it holds for: people who asked for fewer messages alone."),
         },
         required=("max", "per"),
     )
