@@ -28,6 +28,7 @@ from outbound.storage.inbox import Raw
 
 if TYPE_CHECKING:
     from outbound.channels.email.dkim_keys import DkimKey
+    from outbound.channels.mail_in.imap import ImapMailbox
 
 Clock = Callable[[], datetime]
 
@@ -120,12 +121,32 @@ class App:
         database = self.database
         return Inbox(
             database,
-            readers={**readers, MAIL: self._read_mail},
+            readers={**readers, MAIL: self.read_mail},
             keyring=self.links.keyring,
             active=lambda: releases.active(database),
         )
 
-    def _read_mail(self, one: Raw) -> Sequence[News]:
+    def mailbox(self) -> "ImapMailbox | None":
+        """The mailbox that mail is taken from, or None where none is set up. Raises ConfigurationError."""
+        section = self.settings.inbound.mail
+        if not section.host:
+            return None
+        from outbound.channels.mail_in.imap import ImapMailbox, ImapSettings  # noqa: PLC0415 - only where it is set up
+
+        return ImapMailbox(
+            ImapSettings(
+                host=section.host,
+                port=section.port,
+                tls=section.tls,
+                username=section.username,
+                password=self.settings.secrets.get("OUTBOUND_MAIL_IN_PASSWORD", ""),
+                folder=section.folder,
+                done=section.done,
+                timeout=section.timeout,
+            )
+        )
+
+    def read_mail(self, one: Raw) -> Sequence[News]:
         """What a mail says; about messages of ours only by what we signed."""
         from outbound.channels.email.bounce_address import BounceAddress  # noqa: PLC0415 - a mailbox needs no SMTP
         from outbound.channels.mail_in.reading import Proof, read  # noqa: PLC0415

@@ -22,6 +22,7 @@ from outbound.runtime.serving import Listener
 from outbound.runtime.watch import Watch
 from outbound.services import idempotency, memory, pauses, planning, presence, receipts, releases, snapshots, uncertain
 from outbound.services.dispatch import SliceReport
+from outbound.services.inbox import mailbox
 from outbound.storage import mark_file
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ class Daemon:
         self._hints = InProcessHints()
         self._dispatcher = app.dispatcher()
         self._inbox = app.inbox()
+        self._mailbox = app.mailbox()
         self._failures = Failures()
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
@@ -176,6 +178,8 @@ class Daemon:
         every(_RECOVER_SECONDS, self._recover)
         every(_HEARTBEAT_SECONDS, beat)
         every(_CHECKPOINT_SECONDS, checkpoint)
+        if self._mailbox is not None:
+            every(self._app.settings.inbound.mail.every, self._take_mail, soon=True)
         every(self._app.settings.alerts.seconds, self._watch, soon=True)
         every(PRUNE_SECONDS, tidy)
         return scheduler
@@ -217,6 +221,16 @@ class Daemon:
         """Work on what came in: before a slice is claimed, so that what was answered is known to the gate (C13)."""
         with self._failures.logged("inbox"):
             await self._in_thread(lambda: self._inbox.work(now=datetime.now(UTC)))
+
+    async def _take_mail(self) -> None:
+        """Take what waits in the mailbox; it is worked on with everything else that came in."""
+        with self._failures.logged("mailbox"):
+            taken = await self._in_thread(self._fetch_mail)
+            if taken:
+                log.info("mail taken in", mails=taken)
+
+    def _fetch_mail(self) -> int:
+        return mailbox.take(self._app.database, self._mailbox, now=datetime.now(UTC)).mails if self._mailbox else 0
 
     def _sweep_inbox(self) -> None:
         swept = self._inbox.sweep(now=datetime.now(UTC))

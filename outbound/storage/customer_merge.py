@@ -18,6 +18,7 @@ from outbound.storage.tables import (
     consent_event,
     customer,
     decision,
+    delivery_event,
     event,
     interaction,
     leg,
@@ -67,6 +68,7 @@ def merge(connection: Connection, loser: str, winner: str, *, now: datetime, sou
     decisions = _move_unless_taken(connection, decision, loser, winner, ("rule", "once", "step"))
     events = _move(connection, event, loser, winner)
     contacts = _move(connection, interaction, loser, winner)
+    _move(connection, delivery_event, loser, winner)
     words = _move(connection, consent_event, loser, winner)
     memberships.merge(connection, loser, winner)
     _move(connection, sms_in, loser, winner)

@@ -13,6 +13,7 @@ from outbound.storage.tables import (
     consent_event,
     customer_change,
     decision,
+    delivery_event,
     event,
     interaction,
     leg,
@@ -32,10 +33,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One thing that happened. ``kind`` is message, interaction, decision, consent, event, change or operation.
+    """One thing that happened.
 
-    ``state`` is a message's state, a contact's kind, a decision's verdict or what was said; ``reason`` why;
-    ``details`` the rest.
+    ``kind`` is message, interaction, delivery, decision, consent, event, change or operation. ``state`` is a message's
+    state, a contact's kind, a decision's verdict or what was said; ``reason`` why; ``details`` the rest.
     """
 
     at: datetime
@@ -62,7 +63,7 @@ def page(connection: Connection, ids: Sequence[str], *, limit: int, before: Plac
     Each kind is asked for its own newest through its index; the page is merged from these.
     """
     entries: list[Entry] = []
-    for read in (_messages, _interactions, _decisions, _consents, _events, _changes, _operations):
+    for read in (_messages, _interactions, _deliveries, _decisions, _consents, _events, _changes, _operations):
         entries += read(connection, ids, limit, before)
     entries = [entry for entry in entries if before is None or entry.place < before]
     return sorted(entries, key=lambda entry: entry.place, reverse=True)[:limit]
@@ -147,6 +148,31 @@ def _interactions(connection: Connection, ids: Sequence[str], limit: int, before
                 "by": row.by,
                 "recorded_at": row.recorded_at,
                 **row.details,
+            },
+        )
+        for row in rows
+    ]
+
+
+def _deliveries(connection: Connection, ids: Sequence[str], limit: int, before: Place | None) -> list[Entry]:
+    """What providers and mail servers told of this customer's messages later."""
+    key = delivery_event.c.provider + "/" + delivery_event.c.key
+    query = sa.select(delivery_event, key.label("entry")).where(among(connection, delivery_event.c.customer_id, ids))
+    rows = _newest(connection, query, at=delivery_event.c.at, key=key, kind="delivery", limit=limit, before=before)
+    return [
+        Entry(
+            at=row.at,
+            kind="delivery",
+            key=row.entry,
+            title=row.kind,
+            state=row.kind,
+            reason=row.bounce or row.automated,
+            details={
+                "message": row.message_id,
+                "leg": row.leg,
+                "provider": row.provider,
+                "code": row.code,
+                "said": row.detail,
             },
         )
         for row in rows

@@ -30,6 +30,7 @@ COMMANDS = (
     "note",
     "event",
     "receipt",
+    "mail_in",
     "sms_in",
     "consent",
     "audit",

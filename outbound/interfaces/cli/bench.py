@@ -26,6 +26,7 @@ BENCHES = {
     "latency_bulk": "outbound.testing.bench.latency:measure_bulk",
     "api_event": "outbound.testing.bench.api_event:measure",
     "timeline": "outbound.services.bench.timeline:measure",
+    "webhook_in": "outbound.testing.bench.webhook_in:measure",
     "cli_start": "outbound.services.bench.cli_start:measure",
 }
 """Name to module and function; loaded when it runs. The ones that need servers live in the test kit."""

@@ -115,6 +115,9 @@ def _line(entry: "Entry") -> str:
             return f"message  {entry.title} by {entry.channel}: {entry.state}{sent}{until}{reason}"
         case "interaction":
             return _contact(entry)
+        case "delivery":
+            why = " ".join(word for word in (entry.reason, details["code"]) if word)
+            return f"news     {entry.title}{f' ({why})' if why else ''} of {details['message']}, {details['provider']}"
         case "decision":
             return f"skipped  {entry.title}: {entry.reason}"
         case "consent":

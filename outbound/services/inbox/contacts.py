@@ -42,8 +42,13 @@ def place(connection: Connection, said: IncomingMessage, keyring: Keyring, *, no
     return Place(customer_id=survivor, customers=owners, about=about)
 
 
-def record(connection: Connection, said: IncomingMessage, found: Place, *, inbox_id: str, now: datetime) -> bool:
-    """Keep the contact and what follows from it. False: it was kept before, and nothing follows again."""
+def record(
+    connection: Connection, said: IncomingMessage, found: Place, *, inbox_id: str, attention: str = "", now: datetime
+) -> bool:
+    """Keep the contact and what follows from it. False: it was kept before, and nothing follows again.
+
+    ``attention``: why a person should read it, where that is known already.
+    """
     about = found.about
     wish = wants(said, found)
     contact = Interaction(
@@ -55,12 +60,12 @@ def record(connection: Connection, said: IncomingMessage, found: Place, *, inbox
         at=min(said.at or now, now),
         recorded_at=now,
         source=said.provider,
-        key=said.key or inbox_id,
+        key=(said.message_id if said.channel is ChannelName.EMAIL else "") or said.key or inbox_id,
         subject=said.subject[:500],
         address=said.sender[:320],
         message_id=about.message_id if about else "",
         leg=about.leg if about else 0,
-        attention=_attention(found, wish),
+        attention=attention or _attention(found, wish),
         details=_details(said, wish),
     )
     if not interactions.add(connection, contact, inbox_id=inbox_id):

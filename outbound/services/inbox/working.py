@@ -12,11 +12,12 @@ from outbound.channels.webhooks.base import MalformedError, News
 from outbound.domain.consent import Evidence
 from outbound.domain.customer import ChannelName
 from outbound.domain.delivery import DeliveryEvent, DeliveryKind
+from outbound.domain.errors import OutboundError
 from outbound.domain.incoming import IncomingMessage
 from outbound.domain.keyring import Keyring
 from outbound.engine.machine_traffic import automated
 from outbound.engine.reply_words import Asked
-from outbound.services import preferences
+from outbound.services import preferences, sms_words
 from outbound.services.dispatch import points
 from outbound.services.inbox import contacts, settling
 from outbound.services.releases import Active
@@ -130,7 +131,7 @@ class Inbox:
         parsed = [(one, self._read(one)) for one in some]
         said = [(one, news) for one, several in parsed for news in several if isinstance(news, IncomingMessage)]
         people = [(one, news) for one, news in said if not news.automatic]
-        self._let_out(people, parsed, active, now=now)
+        unclear = self._let_out(people, parsed, active, now=now)
         with self._database.write() as connection:
             mine = inbox.lock(connection, [one.id for one in some])
             facts = [
@@ -147,7 +148,7 @@ class Inbox:
             self._block_orphans(connection, fresh, active, now=now)
             settling.settle(connection, fresh, policy=active.ruleset.policy, keyring=self._keyring, now=now)
             kept = [
-                contacts.record(connection, news, found, inbox_id=one.id, now=now)
+                contacts.record(connection, news, found, inbox_id=one.id, attention=unclear.get(one.id, ""), now=now)
                 for one, news, found in placed
                 if one.id in mine
             ]
@@ -223,7 +224,7 @@ class Inbox:
         active: Active,
         *,
         now: datetime,
-    ) -> None:
+    ) -> dict[str, str]:
         """Take consent back before anything else: whoever asked is out, also if the rest has to be tried again."""
         with self._database.read() as connection:
             placed = [(one, news, contacts.place(connection, news, self._keyring, now=now)) for one, news in people]
@@ -235,11 +236,32 @@ class Inbox:
                 topic = where.about.topic if where.about else ""
                 source = f"{news.provider} {where.about.message_id if where.about else one.id}"
                 self._withdraw(where.customer_id, topic, active, source=source, wording=news.subject, now=now)
+        unclear = {one.id: why for one, news in people if (why := self._hear(one, news, active, now=now))}
         for event in asked:
             about = found.get((event.ours, event.reference))
             if about is not None:
                 source = f"{event.provider} about message {about.message_id}"
                 self._withdraw(about.customer_id, about.topic, active, source=source, wording="", now=now)
+        return unclear
+
+    def _hear(self, one: Raw, news: IncomingMessage, active: Active, *, now: datetime) -> str:
+        """Let a text do what its words say (STOP, START, HELP), once; why a person has to read it, where one has to."""
+        if news.channel is not ChannelName.SMS:
+            return ""
+        try:
+            heard = sms_words.receive(
+                self._database,
+                active.ruleset.policy,
+                self._keyring,
+                number=news.sender,
+                text=news.text,
+                to=news.recipient,
+                message_id=news.key or one.id,
+                now=now,
+            )
+        except OutboundError:
+            return "no number"  # a word instead of a number: nobody can be stopped or answered
+        return "stop?" if heard.effect is sms_words.Effect.PAUSED else ""
 
     def _withdraw(
         self, customer_id: str, topic: str, active: Active, *, source: str, wording: str, now: datetime
