@@ -38,12 +38,6 @@ def keep(connection: Connection, arrived: Sequence[Raw]) -> int:
     return insert_ignore(connection, inbox_event, _COLUMNS, rows)
 
 
-def waits(connection: Connection) -> bool:
-    """Whether anything is there that nobody has worked on."""
-    query = sa.select(inbox_event.c.id).where(inbox_event.c.processed_at.is_(None)).limit(1)
-    return connection.execute(query).first() is not None
-
-
 def waiting(connection: Connection, *, limit: int, after: str = "") -> list[Raw]:
     """The oldest that nobody has worked on, in the order of their ids."""
     query = sa.select(inbox_event).where(inbox_event.c.processed_at.is_(None), inbox_event.c.id > after)

@@ -31,6 +31,7 @@ COMMANDS = (
     "event",
     "receipt",
     "mail_in",
+    "inbox",
     "sms_in",
     "consent",
     "audit",
