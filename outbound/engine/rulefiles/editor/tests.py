@@ -61,18 +61,19 @@ def _clock() -> Json:
 
 def _customers(declared: Declared) -> Json:
     attributes: dict[str, Json] = {name: value("") for name in declared.attributes}
-    preferences = {"preferred", "quiet_hours", "pause"}
     one: Json = {
         "type": "object",
         "properties": {
             **attributes,
             "reach": listing(channel(declared.channels), "The channels with an address.", at_least=0),
             "consent": listing(choice(declared.topics, ""), "The topics they said yes to.", at_least=0),
+            "refused": listing(choice(declared.topics, ""), "The topics they said no to.", at_least=0),
+            "prefers": channel(declared.channels),
         },
         "description": "The attributes that matter; all others are missing.",
     }
     if attributes:
-        one["propertyNames"] = {"enum": [*attributes, "reach", "consent", *sorted(preferences)]}
+        one["propertyNames"] = {"enum": list(one["properties"])}
     return {
         "type": "object",
         "properties": {_DEFAULTS: one},
@@ -84,28 +85,31 @@ def _customers(declared: Declared) -> Json:
 
 def _event(declared: Declared, customer: Json) -> Json:
     when: Json = {"anyOf": [form(_OFFSET, ""), form(_MOMENT, ""), form(DATE, "")]}
-    return record(
-        ("at", "event", "customer", "data"),
+    happening = record(
+        ("at", "event", "send", "set", "customer", "data"),
         {
             "at": {**when, "description": "A time, or +30m from the start of the clock."},
             "event": choice(declared.events, "An event of rules/schema.yaml."),
+            "send": text("A rule that a script starts."),
+            "set": {"type": "object", "description": "Attributes that change."},
             "customer": {**customer, "description": "To whom."},
-            "data": {"type": "object", "description": "The fields of the event."},
+            "data": {"type": "object", "description": "The fields of the event, or the arguments of the script."},
         },
-        required=("at", "event", "customer"),
+        required=("at", "customer"),
     )
+    return {**happening, "oneOf": [{"required": ["event"]}, {"required": ["send"]}, {"required": ["set"]}]}
 
 
 def _messages(declared: Declared) -> Json:
     message = record(
-        ("at", "channel", "template", "rule", "step", "variant", "held_by"),
+        ("at", "channel", "template", "rule", "topic", "step", "held_by"),
         {
             "at": _moment("When it leaves."),
             "channel": channel(declared.channels),
             "template": choice(declared.templates, "Which template."),
             "rule": text("Of which rule."),
+            "topic": choice(declared.topics, "On which topic."),
             "step": text("Which step of a journey."),
-            "variant": text("Which variant of an experiment."),
             "held_by": form(_REASONS, "The first gate that held it."),
         },
         "Only the fields that are written are compared.",
