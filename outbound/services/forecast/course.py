@@ -4,7 +4,7 @@ Schedules and dates are planned half an hour ahead, as the daemon does it, so th
 for a customer here as they will.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
