@@ -49,12 +49,6 @@ NOTED: Final = "interaction.noted"
 NOTED_FIELDS: Final = ("kind", "interaction", "message")
 """Optional texts: call, visit, chat or other; the id of the note; the message that it answers."""
 
-NOTED: Final = "interaction.noted"
-"""A call, a visit or a chat was written down."""
-
-NOTED_FIELDS: Final = ("kind", "interaction", "message")
-"""Optional texts: call, visit, chat or other; the id of the note; the message that it answers."""
-
 BUILT_IN: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(MESSAGE_EVENTS, MESSAGE_FIELDS),
     **dict.fromkeys(REQUEST_EVENTS, REQUEST_FIELDS),
