@@ -118,28 +118,6 @@ def _person(world: World, identity: str, addresses: dict[str, str]) -> None:
                 inbox_id=f"raw-{identity}".replace("lisa", "1"),
                 at=at,
                 recorded_at=at,
-                inbox_id=f"raw-{len(identity)}",
-            )
-        )
-        connection.execute(
-            sa.insert(tables.inbox_event).values(
-                id=f"raw-{len(identity)}",
-                provider="mail",
-                key=f"k{len(identity)}",
-                raw=identity.encode(),
-                head={},
-                received_at=at,
-            )
-        )
-        connection.execute(
-            sa.insert(tables.delivery_event).values(
-                provider="mail",
-                key=f"n{len(identity)}",
-                inbox_id=f"raw-{len(identity)}",
-                kind="delivered",
-                customer_id=identity,
-                at=at,
-                received_at=at,
             )
         )
         connection.execute(
