@@ -85,7 +85,7 @@ def test_codes_cannot_be_tried_out(shop: Running) -> None:
 
 
 def test_what_was_typed_is_only_ever_text(shop: Running) -> None:
-    """Fault F75, where a stranger can write into a page of ours."""
+    """A stranger can write into this page of ours: it stays text."""
     html = shop.ask("GET", "/v?code=%22%3E%3Cscript%3Ealert(1)%3C/script%3E")[2]
     assert "<script" not in html
     assert "&lt;script&gt;" in html
