@@ -1,5 +1,7 @@
 """``outbound api-schema``: the OpenAPI document of the API."""
 
+from typing import Annotated
+
 import typer
 
 
@@ -7,8 +9,10 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
 
     @app.command(name="api-schema")
-    def api_schema() -> None:
-        """Print the OpenAPI document of the API, as /api/v1/openapi.json serves it."""
+    def api_schema(
+        as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as it always does.")] = True,  # noqa: ARG001
+    ) -> None:
+        """Print the OpenAPI document of the API. As /api/v1/openapi.json serves it."""
         from outbound.interfaces.cli.output import print_json
         from outbound.interfaces.http.api.application import describe, document
 

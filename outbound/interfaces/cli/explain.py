@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """Show gate by gate why CUSTOMER gets the message of RULE, or does not, and what was decided before.
+        """Show gate by gate why CUSTOMER gets a message, or not. Of RULE or of all, and what was decided before.
 
         Nothing is written and nothing is sent.
         """

@@ -9,7 +9,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Look at what providers and mailboxes brought, and work on it again.")
+    group = typer.Typer(help="Look at what came in, and work on it again.")
     app.add_typer(group, name="inbox")
 
     @group.command(name="list")
@@ -45,10 +45,13 @@ def register(app: typer.Typer) -> None:
             typer.echo("nothing came in")
 
     @group.command()
-    def show(identity: Annotated[str, typer.Argument(metavar="ID", help="An id of the list.")]) -> None:
+    def show(
+        identity: Annotated[str, typer.Argument(metavar="ID", help="An id of the list.")], as_json: AsJson = False
+    ) -> None:
         """Print one as it came. It may name people."""
         from outbound.domain.errors import OutboundError
         from outbound.interfaces.cli.context import open_context
+        from outbound.interfaces.cli.output import print_json
         from outbound.storage import inbox
 
         with open_context() as context, context.database.read() as connection:
@@ -57,7 +60,11 @@ def register(app: typer.Typer) -> None:
             raise OutboundError(
                 "inbox.unknown", f"nothing came in as {identity}", "`outbound inbox list` shows the ids"
             )
-        typer.echo(found.raw.decode("utf-8", "replace"))
+        raw = found.raw.decode("utf-8", "replace")
+        if as_json:
+            print_json({"id": found.id, "provider": found.provider, "received_at": found.received_at, "raw": raw})
+            return
+        typer.echo(raw)
 
     @group.command()
     def again(

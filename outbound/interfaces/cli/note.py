@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
         by: Annotated[str, typer.Option(metavar="NAME", help="Who spoke with the customer (default: you).")] = "",
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """Write down a call, a visit or a chat on the customer's timeline, beside what was sent."""
+        """Write down a call, a visit or a chat. It stands on the customer's timeline beside what was sent."""
         import sys
 
         from outbound.domain.interaction import InteractionKind

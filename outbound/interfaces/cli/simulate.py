@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """Live days ahead with the files as they are: the real engine on a copy, no provider, nothing written."""
+        """Live days ahead with the files as they are. The real engine on a copy, no provider, nothing written."""
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.output import print_json
         from outbound.interfaces.cli.simulate_text import as_printed, print_forecast

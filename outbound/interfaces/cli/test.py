@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """Run the tests of the rules on a virtual clock, in a store of their own. Exit 0 all hold, 2 not, 1 error."""
+        """Run the tests of the rules on a virtual clock. In a store of their own. Exit 0 all hold, 2 not, 1 error."""
         from outbound.interfaces.cli.check import folders, named_by_folder
         from outbound.interfaces.cli.exits import EXIT_CHANGES, EXIT_ERROR
         from outbound.interfaces.cli.output import print_json

@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
 
     @group.command()
     def ask(as_json: AsJson = False) -> None:
-        """Ask the providers that list what they took about every uncertain message, now."""
+        """Ask providers about every uncertain message, now. Those that list what they took."""
         _ask(as_json=as_json)
 
     @group.command()

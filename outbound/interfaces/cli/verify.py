@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
         code: Annotated[str, typer.Argument(metavar="CODE", help="The code at the end of the message.")],
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """Say whether a message with this code is ours, when it left and on which topic. Exit 2 when none has it."""
+        """Say whether a message with this code is ours. When it left and on which topic. Exit 2 when none has it."""
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.exits import EXIT_CHANGES
         from outbound.interfaces.cli.output import print_json
