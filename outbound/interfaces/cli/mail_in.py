@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
         ] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """Take mail in from the mailbox, or from files. The mailbox is that of [inbound.mail]. `outbound run` does so by itself."""
+        """Take mail in from the mailbox, or from files. That of [inbound.mail]; `outbound run` does so by itself."""
         import time
 
         from outbound.app import build
