@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
         ] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """Write JSON Schemas (2020-12) of rule files for editors. With the names this workspace declares; opens no database."""
+        """Write JSON Schemas (2020-12) of rule files for editors. With the names this workspace declares."""
         from outbound.engine.rulefiles.editor import FILES, declared_in, editor_schemas
         from outbound.interfaces.cli.arguments import wrong_usage
         from outbound.interfaces.cli.context import open_context
