@@ -78,9 +78,12 @@ def assumed(wish: "Wish") -> str:
     else:
         supposed = "Assumes no opens or clicks (--react 'message.clicked=12%' --seed 1), no new customers or events"
     if wish.replay:
-        supposed = "Events, consents and blocks come as they came; attributes and addresses are those of today"
+        supposed = (
+            "Providers answer, events, consents and blocks come as they did; attributes and addresses are today's"
+        )
         if wish.reactions:
             supposed += f"; supposes {', '.join(one.event for one in wish.reactions)} with seed {wish.seed}"
+        return f"{supposed}."
     return f"{supposed}. Every provider accepts."
 
 

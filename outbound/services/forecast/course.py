@@ -4,7 +4,7 @@ Schedules and dates are planned half an hour ahead, as the daemon does it, so th
 for a customer here as they will.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -57,24 +57,31 @@ def live(
     answer: Answer = accepted,
     step: timedelta = MINUTE,
     looks: timedelta = HOUR,
+    moments: Sequence[datetime] | None = None,
     progress: Callable[[datetime], None] = lambda _: None,
 ) -> int:
     """Live through ``stretch`` in ``database``, which must be a scratch copy. Answers how often the clock stopped.
 
     ``looks`` is how often everybody is asked whether they came into a segment, which the daemon does every hour.
+    ``moments`` are the only stops, in order, where they are given: those at which a daemon is known to have looked.
     """
     feeds, agenda = tuple(feeds), _Agenda(database, active, stretch)
     segments = _Segments(database, active, stretch.start, looks)
-    now, stops = stretch.start, 0
+    now, stops = moments[0] if moments else stretch.start, 0
     while now <= stretch.until:
         for feed in feeds:
             feed.bring(database, now)
         looks_now = segments.look(now)
-        if agenda.passed(now) or stops == 0 or looks_now or _waits(database):
+        if agenda.passed(now) or stops == 0 or looks_now or moments or _waits(database):
             planning.plan_due(database, active, now=now, keyring=kit.keyring)
         dispatch(database, kit, active, now=now, answer=answer)
         stops += 1
         progress(now)
+        if moments is not None:
+            if stops == len(moments):
+                break
+            now = moments[stops]
+            continue
         upcoming = [
             *next_waiting(database, active, now=now),
             *segments.upcoming(),

@@ -7,7 +7,7 @@ today, since a copy keeps no older ones: a replay tells what these people would 
 import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 
 import sqlalchemy as sa
@@ -22,6 +22,8 @@ from outbound.storage.standing import EVERY_CHANNEL, Word, hear
 
 Happening = Callable[[Connection, datetime], object]
 
+_AFTER = timedelta(microseconds=1)
+"""A block follows from an answer: what was planned and gated at that instant did not know of it."""
 _FACTS = ("swept", "planned")
 
 
@@ -125,7 +127,7 @@ def _suppressions(connection: Connection, since: datetime) -> list[_Item]:
         block = Suppression(
             channel=ChannelName(row.channel), address_hash=row.hash, scope=row.scope, reason=row.reason, at=row.at
         )
-        found.append(_Item(row.at, _blocked_again(block)))
+        found.append(_Item(row.at + _AFTER, _blocked_again(block)))
     connection.execute(table.delete().where(table.c.at >= since))
     return found
 

@@ -14,9 +14,9 @@ from hashlib import sha256
 from outbound.domain.customer import Event
 from outbound.domain.errors import OutboundError
 from outbound.domain.message_events import MESSAGE_EVENTS
-from outbound.domain.outcome import Outcome
+from outbound.domain.outcome import Outcome, OutcomeKind
 from outbound.services.dispatch.parcels import Passed
-from outbound.services.forecast.hands import accepted
+from outbound.services.forecast.hands import Answer, accepted
 from outbound.storage import events
 from outbound.storage.database import Database
 
@@ -48,14 +48,17 @@ def read_reactions(words: Iterable[str]) -> tuple[Reaction, ...]:
 
 
 class Reactions:
-    """A feed of the events that follow messages, told of each by ``answer``, which supposes that it was accepted."""
+    """A feed of the events that follow messages, told of each by ``answer``, which asks the one it was given first."""
 
-    def __init__(self, reactions: Iterable[Reaction], *, seed: int) -> None:
-        self._reactions, self._seed = tuple(reactions), seed
+    def __init__(self, reactions: Iterable[Reaction], *, seed: int, answer: Answer = accepted) -> None:
+        self._reactions, self._seed, self._answer = tuple(reactions), seed, answer
         self._due: list[tuple[datetime, str, Event]] = []
 
     def answer(self, passed: Passed) -> Outcome:
-        """The provider takes the message; draw what its customer does then."""
+        """What the provider says; where it takes the message, draw what its customer does then."""
+        outcome = self._answer(passed)
+        if outcome.kind is not OutcomeKind.ACCEPTED:
+            return outcome
         message, sent = passed.message, passed.begin.date
         for one in self._reactions:
             name = f"{self._seed}:{one.event}:{message.rule}:{message.once}:{message.customer_id}"
@@ -73,7 +76,7 @@ class Reactions:
                 received_at=at,
             )
             heapq.heappush(self._due, (at, event.id, event))
-        return accepted(passed)
+        return outcome
 
     def next_at(self) -> datetime | None:
         """When the next customer reacts (UTC)."""

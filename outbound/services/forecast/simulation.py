@@ -12,8 +12,10 @@ from outbound.domain.keyring import Keyring
 from outbound.domain.release import Files
 from outbound.domain.source import Problem
 from outbound.services.forecast.course import HOUR, Feed, Stretch
+from outbound.services.forecast.hands import accepted
 from outbound.services.forecast.past import rewind
 from outbound.services.forecast.reactions import Reaction, Reactions
+from outbound.services.forecast.recorded import RecordedAnswers
 from outbound.services.forecast.running import LONG_LOOKS, adopt, forecast
 from outbound.services.forecast.scratch import copied
 from outbound.services.forecast.unplugged import Account
@@ -64,11 +66,12 @@ def simulate(
     stretch = wish.stretch
     with copied(installation.url, progress=told.copying) as scratch:
         files = what if not isinstance(what, str) else _files_of(scratch, what) if what or wish.replay else None
+        answer = RecordedAnswers.of(scratch).answer if wish.replay else accepted
         feeds: list[Feed] = [rewind(scratch, stretch.start, until=stretch.until)] if wish.replay else []
         active = adopt(scratch, files, now=stretch.start)
         if isinstance(active, tuple):
             return active
-        reactions = Reactions(wish.reactions, seed=wish.seed)
+        reactions = Reactions(wish.reactions, seed=wish.seed, answer=answer)
         return forecast(
             scratch,
             active,

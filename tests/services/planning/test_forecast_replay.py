@@ -13,6 +13,7 @@ from outbound.channels.email.smtp import SmtpAdapter, SmtpSettings, Tls
 from outbound.domain.consent import ConsentEvent, ConsentState, Evidence
 from outbound.domain.customer import ChannelName
 from outbound.domain.message import Lane, Message
+from outbound.domain.policy import Topic
 from outbound.engine.rendering import Links
 from outbound.services import forecast, releases
 from outbound.services.dispatch import Dispatcher
@@ -190,5 +191,5 @@ def _withdrawn(customer: str, at: datetime) -> ConsentEvent:
     )
 
 
-def _links(message: Message, channel: ChannelName, *, declinable: bool) -> Links:  # noqa: ARG001 - as dispatch asks
-    return Links(unsubscribe="https://shop.example/u/1" if declinable else "", preferences="", assets="")
+def _links(message: Message, channel: ChannelName, *, topic: Topic) -> Links:  # noqa: ARG001 - as dispatch asks
+    return Links(unsubscribe="https://shop.example/u/1" if topic.declinable else "", preferences="", assets="")
