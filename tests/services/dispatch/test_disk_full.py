@@ -105,9 +105,11 @@ class Filling(SmtpAdapter):
 def dispatch(database: Database, adapter: SmtpAdapter, *, at: timedelta = timedelta()) -> None:
     async def main() -> None:
         dispatcher = World(database=database, adapters={EMAIL: adapter}).dispatcher()
-        while (await dispatcher.run_slice(Lane.EXPRESS, now=NOW + at)).claimed:
-            pass
-        await dispatcher.close()
+        try:
+            while (await dispatcher.run_slice(Lane.EXPRESS, now=NOW + at)).claimed:
+                pass
+        finally:
+            await dispatcher.close()
 
     asyncio.run(main())
 
