@@ -17,6 +17,7 @@ def is_tested(block: Block) -> bool:
     return block.kind == "sh" and above == MARK
 
 
+@pytest.mark.timeout(330)  # it installs an environment first, which its own limit of 300 s allows for
 def test_the_readme_is_what_happens(tmp_path_factory: pytest.TempPathFactory) -> None:
     checkout, day = first_day(tmp_path_factory)
     printed: list[str] = []

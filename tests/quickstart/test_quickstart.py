@@ -17,6 +17,7 @@ def report(output: str) -> list[str]:
     return output.partition("What happened")[2].partition("One customer's record")[0].splitlines()
 
 
+@pytest.mark.timeout(330)  # it installs an environment first, which its own limit of 300 s allows for
 def test_the_demo_day_runs_and_a_second_time_sends_nothing_more(tmp_path_factory: pytest.TempPathFactory) -> None:
     checkout, first = first_day(tmp_path_factory)
     mailbox = checkout.folder / "demo" / "mailbox"
