@@ -99,6 +99,7 @@ def test_a_file_of_ten_megabytes_refuses_the_set_in_no_time(content: bytes) -> N
     """Fault F80, through the whole loader: the file is not even decoded."""
     files = good_files()
     files["rules/big.yaml"] = content
+    load(good_files())  # what a first load of any set costs once is not the file's
     started = time.process_time()
     loaded = load(files)
     spent = time.process_time() - started
