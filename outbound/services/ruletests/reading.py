@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from posixpath import dirname, join, normpath
 from typing import Final, NoReturn
-from zoneinfo import ZoneInfo
 
 from outbound.domain.customer import ChannelName, Scalar
 from outbound.domain.errors import OutboundError
@@ -18,6 +17,7 @@ from outbound.engine.rulefiles.nodes import ListNode, MapNode, Node, ScalarNode
 from outbound.engine.rulefiles.values import parse_duration, zone_exists
 from outbound.engine.rulefiles.yaml_source import read_documents
 from outbound.engine.timing.walls import add, resolve_wall
+from outbound.engine.timing.zones import zone_named
 from outbound.services.events import check_event, typed_fields
 from outbound.services.ruletests.values import Expected, Happening, RuleTest, Silence, Somebody
 from outbound.services.sends import typed_arguments
@@ -70,7 +70,7 @@ class _Reader:
     def __init__(self, path: str, findings: Findings, ruleset: Ruleset, files: Files) -> None:
         self._path, self._findings, self._ruleset, self._files = path, findings, ruleset, files
         self._start = self._stop = datetime.now(UTC)
-        self._zone = ZoneInfo("UTC")
+        self._zone = zone_named("UTC")
         self._people: dict[str, Somebody] = {}
 
     def test(self, document: Node) -> RuleTest:
@@ -112,7 +112,7 @@ class _Reader:
         name = self._text(told["tz"]) if "tz" in told else self._ruleset.policy.timezone
         if not zone_exists(name):
             self._wrong(node.span, f"'{name}' is not a time zone", "write an IANA name such as Europe/Berlin")
-        self._zone = ZoneInfo(name)
+        self._zone = zone_named(name)
         self._start, self._stop = self._moment(told["start"]), self._moment(told["stop"])
         if self._stop <= self._start:
             self._wrong(told["stop"].span, "the clock stops before it starts")

@@ -60,17 +60,17 @@ def test_every_key_of_the_language_stands_in_the_reference() -> None:
     )
 
     keys = {
-        *rule_file._KEYS,
+        *rule_file.RULE_KEYS,
         *rule_file._LATER,
-        *policy_file._KEYS,
+        *policy_file.POLICY_KEYS,
         *policy_caps.CAP_KEYS,
         *policy_sharing.ARBITRATION_KEYS,
         *policy_sharing.HOLDOUT_KEYS,
         *policy_sharing.LOOPS_KEYS,
-        *policy_file._BRAND_KEYS,
-        *policy_classes._CLASS_KEYS,
-        *policy_classes._TOPIC_KEYS,
-        *schema_file._FIELD_KEYS,
+        *policy_file.BRAND_KEYS,
+        *policy_classes.CLASS_KEYS,
+        *policy_classes.TOPIC_KEYS,
+        *schema_file.FIELD_KEYS,
         *experiment.EXPERIMENT_KEYS,
         *experiment.VARIANT_KEYS,
         *triggers.TRIGGERS,
