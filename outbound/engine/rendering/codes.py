@@ -33,6 +33,7 @@ class Code(StrEnum):
     UNKNOWN_ASSET = "template-unknown-asset"
     UNSUBSCRIBE = "template-unsubscribe"
     POSTAL_ADDRESS = "template-postal-address"
+    SMS_BRAND = "template-sms-brand"
     SMS_PARTS = "template-sms-parts"
     SMS_UNICODE = "template-sms-unicode"
     CLIPPED = "template-clipped"

@@ -134,9 +134,15 @@ class _Case:
         self.look.inspect(rendered.html, LINKS, self.report)
 
     def _sms(self, rendered: RenderedSms, *, required: bool) -> None:
+        """C23, C25: each marketing text names the brand and the way out, and so does the first that anybody gets."""
         if required and LINKS.unsubscribe not in rendered.text:
             spot = Span("templates/brand/layout.sms.txt", 1, 1)
             self.report.error(Code.UNSUBSCRIBE, spot, f"{self.where}: no way to opt out", "write {{ unsubscribe_url }}")
+        if required and self.policy.brand.name.casefold() not in rendered.text.casefold():
+            spot = Span("templates/brand/layout.sms.txt", 1, 1)
+            self.report.error(
+                Code.SMS_BRAND, spot, f"{self.where}: it does not say who writes", "write {{ brand.name }}"
+            )
         found = count(rendered.text)
         if found.forced_by:
             without = count("".join("?" if one in found.forced_by else one for one in rendered.text)).segments

@@ -169,6 +169,16 @@ def test_marketing_without_the_unsubscribe_link_or_postal_address_is_refused() -
     assert any("layout.sms.txt:1:1: hello, sms in 'it': no way to opt out" in p for p in problems_of(extra))
 
 
+def test_c25_each_marketing_text_and_so_the_first_names_the_brand_and_the_way_out() -> None:
+    assert compiled({"hello/sms.txt": "ciao " + GREETING})[0] is not None
+    told = problems_of({"hello/sms.txt": "ciao " + GREETING, "brand/layout.sms.txt": "{{ content }}"})
+    where = "templates/brand/layout.sms.txt:1:1: hello, sms in 'it':"
+    assert [problem for problem in told if problem.startswith(where)] == [
+        f"{where} no way to opt out",
+        f"{where} it does not say who writes",
+    ]
+
+
 def test_a_layout_without_content_is_refused() -> None:
     assert any(
         "a layout contains {{ content }} once" in p

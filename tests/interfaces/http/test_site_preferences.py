@@ -164,7 +164,7 @@ def test_a_mistake_is_shown_and_nothing_is_kept(shop: Running, fields: dict[str,
 
 
 def test_one_button_stops_all_that_can_be_declined(shop: Running) -> None:
-    """C08, C37: one page, one click."""
+    """C08: one page, one click."""
     status, headers, _ = shop.ask("POST", path(shop) + "/stop")
     assert status == 303
     assert headers["location"].endswith("note=stopped")

@@ -19,15 +19,6 @@ from outbound.storage import tables
 from outbound.storage.database import Database
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-CONFIRM_RULE = b"""
-rule: confirm-choice
-owner: crm@shop.example
-topic: your-requests
-when: {event: request.confirm}
-once: "{event.id}"
-expires: 24h
-send: {template: your-page, channels: [email]}
-"""
 
 
 def doubled() -> dict[str, bytes]:
@@ -38,7 +29,6 @@ def doubled() -> dict[str, bytes]:
     files["rules/policy.yaml"] = files["rules/policy.yaml"].replace(
         gifts, gifts + b"    consent: {email: double_opt_in, sms: double_opt_in}\n"
     )
-    files["rules/confirm.yaml"] = CONFIRM_RULE
     return files
 
 
@@ -136,7 +126,7 @@ def test_what_nothing_would_confirm_is_not_offered(tmp_path: Path, keyring: Keyr
     database = Database(f"sqlite:///{tmp_path / 'none.db'}")
     tables.metadata.create_all(database.engine)
     files = doubled()
-    del files["rules/confirm.yaml"]
+    files = {name: text for name, text in files.items() if "requests" not in name}
     publish(database, files)
     add_customer(database)
     add_address(database, keyring, ChannelName.EMAIL, "giulia@posta.example")

@@ -83,7 +83,9 @@ _BRAND: dict[str, bytes] = {
         b"{{ content }}\n\n"
         b"{% if marketing %}Unsubscribe: {{ unsubscribe_url }}\n{% endif %}{{ brand.postal_address }}\n"
     ),
-    "templates/brand/layout.sms.txt": b"{{ content }}{% if marketing %} Stop: {{ unsubscribe_url }}{% endif %}",
+    "templates/brand/layout.sms.txt": (
+        b"{{ brand.name }}: {{ content }}{% if marketing %} Stop: {{ unsubscribe_url }}{% endif %}"
+    ),
 }
 
 NEWSLETTER = """

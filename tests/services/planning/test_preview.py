@@ -130,7 +130,7 @@ def test_a_proof_is_marked_and_leaves_no_trace(database: Database, active: Activ
     assert email.payload == b"[PROOF] Hello"
     assert email.subject == "[PROOF] Hello"
     assert email.sender == "news@shop.example"
-    assert sms.payload.startswith(b"[PROOF] Hello from the shop.")
+    assert sms.payload.startswith(b"[PROOF] Shop: Hello from the shop.")
     envelope = adapter.envelopes[0]
     assert envelope is not None
     assert envelope.unsubscribe_url is None
@@ -173,7 +173,7 @@ def test_rules_on_changes_and_segments_are_shown_with_the_newest_of_each(databas
         customers.apply(connection, update, source="test", now=NOW)
     planning.plan_due(database, active, now=NOW)
     texts = [one.content.text for rule in ("plan", "came") for one in _preview(database, active, rule)]
-    assert texts == ["free to pro on 2026-03-03", "entry 1 on 2026-03-03"]
+    assert texts == ["Shop: free to pro on 2026-03-03", "Shop: entry 1 on 2026-03-03"]
     for rule in ("plan", "came"):
         with pytest.raises(OutboundError) as refused:
             _preview(database, active, rule, "bob")
