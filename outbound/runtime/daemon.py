@@ -14,7 +14,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from outbound.app import GUARD_REMEDY, App, refused_channels
 from outbound.domain.message import Lane
 from outbound.runtime.failures import Failures
-from outbound.runtime.hands import Hand, Moved
+from outbound.runtime.hands import EXPRESS_STILL_SECONDS, STILL_SECONDS, Hand, Moved
 from outbound.runtime.hints import InProcessHints
 from outbound.runtime.lookout import Lookout
 from outbound.runtime.pruning import PRUNE_SECONDS, prune
@@ -171,8 +171,12 @@ class Daemon:
         )
 
         def every(seconds: float, work: Callable[[], Awaitable[None]], *, soon: bool = False) -> None:
+            async def job() -> None:
+                with contextlib.suppress(asyncio.CancelledError):  # the end of the daemon, which is no failure
+                    await work()
+
             start = datetime.now(UTC) if soon else None
-            scheduler.add_job(work, "interval", seconds=seconds, **({"next_run_time": start} if start else {}))
+            scheduler.add_job(job, "interval", seconds=seconds, **({"next_run_time": start} if start else {}))
 
         async def beat() -> None:
             with self._failures.logged("heartbeat"):
@@ -214,6 +218,7 @@ class Daemon:
             self._app.database,
             plan=self._plan_arrived,
             hint=lambda: self._hints.hint(Lane.EXPRESS),
+            expect=self._dispatcher.expect_express,
             in_thread=self._in_thread,
             failures=self._failures,
         )
@@ -312,7 +317,8 @@ class Daemon:
             return report.claimed
 
         in_flight = sum(adapter.capabilities.concurrency for adapter in self._app.adapters.values())
-        hand = Hand(work, most=in_flight + 1)
+        still = EXPRESS_STILL_SECONDS if lane is Lane.EXPRESS else STILL_SECONDS
+        hand = Hand(work, most=in_flight + 1, still=still)
         try:
             await self._settled()
             while not self._stopping.is_set():

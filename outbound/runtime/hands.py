@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable
 
 Moved = Callable[[], None]
 
-_STILL_SECONDS = 2.0
+STILL_SECONDS = 2.0
+EXPRESS_STILL_SECONDS = 0.1
+"""Who waits for one person's message does not wait for another's slow server either."""
 
 
 class Hand:
-    """Starts the slices of one lane. Each is waited for, unless nothing has moved in it for two seconds.
+    """Starts the slices of one lane. Each is waited for, unless nothing has moved in it for ``still`` seconds.
 
     A provider that is silent for ten minutes then keeps its own messages waiting and nobody else's. ``work`` takes
     one slice, calls what it is given whenever something moves, and answers how many messages it claimed. ``most``
@@ -18,8 +20,9 @@ class Hand:
     stands still has at least one of them.
     """
 
-    def __init__(self, work: Callable[[Moved], Awaitable[int]], *, most: int) -> None:
+    def __init__(self, work: Callable[[Moved], Awaitable[int]], *, most: int, still: float = STILL_SECONDS) -> None:
         self._work = work
+        self._still = still
         self._most = most
         self._slices: set[asyncio.Task[int]] = set()
 
@@ -40,7 +43,7 @@ class Hand:
         self._slices.add(slice_)
         slice_.add_done_callback(self._slices.discard)
         while not slice_.done():
-            left = last + _STILL_SECONDS - time.monotonic()
+            left = last + self._still - time.monotonic()
             if left <= 0:
                 return True
             await asyncio.wait({slice_}, timeout=left)

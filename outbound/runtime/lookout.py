@@ -18,7 +18,8 @@ InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 class Lookout:
     """Looks a hundred times a second whether an event came in or an express message became due (``latency_idle``).
 
-    ``plan`` shows events to the rules, ``hint`` wakes the express lane. Whoever wrote it may be another process.
+    ``plan`` shows events to the rules, ``hint`` wakes the express lane, ``expect`` makes the bulk lane
+    give way before. Whoever wrote it may be another process.
     """
 
     def __init__(
@@ -27,11 +28,12 @@ class Lookout:
         *,
         plan: Callable[[], None],
         hint: Callable[[], None],
+        expect: Callable[[], None],
         in_thread: InThread,
         failures: Failures,
     ) -> None:
         self._arrivals = Arrivals(database)
-        self._plan, self._hint = plan, hint
+        self._plan, self._hint, self._expect = plan, hint, expect
         self._in_thread = in_thread
         self._failures = failures
 
@@ -51,6 +53,8 @@ class Lookout:
         if not self._arrivals.moved():
             return
         news: News = await self._in_thread(lambda: self._arrivals.news(now=datetime.now(UTC)))
+        if news.events or news.express:
+            self._expect()
         if news.events:
             await self._in_thread(self._plan)
         if news.events or news.express:

@@ -14,11 +14,14 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from outbound.domain.errors import ConfigurationError
 from outbound.domain.lowercase import lower
 from outbound.storage import prepared
+from outbound.storage.turns import Turnstile, wait_until
 
 _BUSY_TIMEOUT_MS = 30_000
 _CHECKPOINT_PAGES = 16_000
 """64 MB of log: whoever writes past that copies it into the database. ``checkpoint`` does so before, elsewhere."""
 _CACHE_KILOBYTES = 16_000
+IMMEDIATE = "BEGIN IMMEDIATE"
+"""The execution option ``outbound_begin`` of a transaction that writes."""
 _DURABLE = frozenset({"2", "3", "on", "remote_apply", "remote_write", "local"})
 """SQLite's FULL and EXTRA; on PostgreSQL everything that waits for the own disk."""
 
@@ -53,7 +56,7 @@ class Database:
         self._reader = (
             self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         )
-        self._writer = self.engine.execution_options(outbound_begin="BEGIN IMMEDIATE")
+        self._writer = self.engine.execution_options(outbound_begin=IMMEDIATE)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -124,11 +127,51 @@ def _sqlite_engine(url: sa.URL, *, read_only: bool, durable: bool, wait: float |
         cursor.close()
         dbapi_connection.create_function("outbound_lower", 1, _lower, deterministic=True)
 
+    turnstile = Turnstile(_turn_file(url) if not read_only else None)
+
     @sa_event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        prepared.execute(connection, str(connection.get_execution_options().get("outbound_begin", "BEGIN")))
+        begin = str(connection.get_execution_options().get("outbound_begin", "BEGIN"))
+        if begin != IMMEDIATE:
+            prepared.execute(connection, begin)
+            return
+        with turnstile.passing():
+            _begin_immediate(connection, waits)
 
     return engine
+
+
+def _turn_file(url: sa.URL) -> Path | None:
+    if not url.database or url.database == ":memory:":
+        return None
+    path = Path(url.database)
+    return path.with_name(f".{path.name}-turn")
+
+
+def _begin_immediate(connection: Connection, seconds: float) -> None:
+    """Look for SQLite's lock more often than SQLite does itself, up to ``seconds``; then its error is raised."""
+    driver: Any = connection.connection.driver_connection
+    busy: sqlite3.Error | None = None
+
+    def begun() -> bool:
+        nonlocal busy
+        try:
+            driver.execute(IMMEDIATE)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            busy = error
+            return False
+        return True
+
+    try:
+        driver.execute("PRAGMA busy_timeout = 0")
+        if not wait_until(begun, seconds=seconds) and busy is not None:
+            raise busy
+    except sqlite3.Error as error:
+        raise prepared.told(connection, IMMEDIATE, error) from error
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
 
 
 def _open_to_read(path: Path, timeout: float) -> sqlite3.Connection:

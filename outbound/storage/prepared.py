@@ -73,7 +73,7 @@ def execute(connection: Connection, text: str, values: Sequence[Any] = ()) -> sq
     try:
         cursor: sqlite3.Cursor = driver.execute(text, values)
     except sqlite3.Error as error:
-        raise _told(connection, text, error) from error
+        raise told(connection, text, error) from error
     return cursor
 
 
@@ -85,11 +85,12 @@ def insert_all(connection: Connection, text: str, rows: Sequence[Sequence[Any]])
     try:
         inserted: int = driver.executemany(text, rows).rowcount
     except sqlite3.Error as error:
-        raise _told(connection, text, error) from error
+        raise told(connection, text, error) from error
     return inserted
 
 
-def _told(connection: Connection, text: str, error: sqlite3.Error) -> BaseException:
+def told(connection: Connection, text: str, error: sqlite3.Error) -> BaseException:
+    """The driver's error as SQLAlchemy's, without the values."""
     return sa.exc.DBAPIError.instance(text, (), error, sqlite3.Error, dialect=connection.dialect)
 
 

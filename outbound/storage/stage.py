@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy.engine import Connection
 
-from outbound.storage.database import Database
+from outbound.storage.database import IMMEDIATE, Database
 
 CUSTOMER: Final = (
     "line",
@@ -97,7 +97,7 @@ class Stage:
         What was staged stays staged. Imports merge one after the other, also on PostgreSQL.
         """
         self.connection.commit()
-        self.connection.execution_options(outbound_begin="BEGIN IMMEDIATE")
+        self.connection.execution_options(outbound_begin=IMMEDIATE)
         with self.connection.begin() as transaction:
             if not self.is_sqlite:
                 self.connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('outbound.import'))")

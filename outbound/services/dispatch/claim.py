@@ -17,7 +17,8 @@ Chunks = AsyncIterator[list[Message]]
 
 async def claim(slice_: Slice, kit: Kit) -> Chunks:
     """Claim up to a slice of messages, scheduled ones whose time has come included; yield them as they are wanted."""
-    messages = await kit.writer.write(lambda connection: take(connection, slice_, kit))
+    await kit.precedence.give_way(slice_.lane)
+    messages = await kit.writer.write(lambda connection: take(connection, slice_, kit), urgent=slice_.urgent)
     if not messages:
         return
     hit("claim.done")

@@ -21,6 +21,7 @@ from outbound.services.dispatch.gate import gate
 from outbound.services.dispatch.hand_over import hand_over
 from outbound.services.dispatch.kit import DispatchSettings, Kit, LinkBuilder, Slice
 from outbound.services.dispatch.pace import AccountPace, Turns
+from outbound.services.dispatch.precedence import Precedence
 from outbound.services.dispatch.record import record
 from outbound.services.dispatch.render import render
 from outbound.services.dispatch.report import SliceReport
@@ -84,6 +85,7 @@ class Dispatcher:
             slots={name: Slots(count, freed, gate_age=self.settings.gate_age) for name, count in accounts.items()},
             destinations={name: Destinations(count) for name, count in accounts.items()},
             freed=freed,
+            precedence=Precedence(),
             turns={n: Turns(n, pace.rate, self._writer) for n, pace in paces.items() if pace.rate is not None},
             warm_ups={n: pace.warm_up for n, pace in paces.items() if pace.warm_up is not None},
             refunds=Counter(),
@@ -111,6 +113,8 @@ class Dispatcher:
         """
         if self._stopping:
             return SliceReport()
+        if lane is Lane.EXPRESS:
+            self.expect_express()
         slice_ = Slice(lane=lane, now=now, chunk=min(_FIRST_CHUNK, self.settings.chunk), keys=keys, moved=moved)
         renewing = asyncio.create_task(self._renew(slice_), name="outbound-leases")
         streams: list[AsyncGenerator[Any, None]] = []
@@ -120,6 +124,8 @@ class Dispatcher:
             async for _ in streams[-1]:
                 pass
         finally:
+            if lane is Lane.EXPRESS:
+                self._kit.precedence.end()
             for stream in reversed(streams):
                 await stream.aclose()
             renewing.cancel()
@@ -140,6 +146,10 @@ class Dispatcher:
         if found.ready or found.uncertain:
             log.warning("recovered", ready=found.ready, uncertain=found.uncertain)
         return found
+
+    def expect_express(self) -> None:
+        """Express messages are about to come: what the bulk lane does next waits for them, for a moment."""
+        self._kit.precedence.claim()
 
     def stop(self) -> None:
         """Begin nothing new: slices that are running finish what is in flight and give the rest back."""

@@ -52,7 +52,8 @@ async def gate(slice_: Slice, kit: Kit, chunks: Chunks) -> AsyncIterator[list[Pa
             raise OutboundError("release.none", "no release is active", "publish one with `outbound apply`")
         releases = await asyncio.to_thread(wording, kit, active, chunk)
         try:
-            passed = await kit.writer.write(GateTransaction(slice_, kit, releases, chunk))
+            await kit.precedence.give_way(slice_.lane)
+            passed = await kit.writer.write(GateTransaction(slice_, kit, releases, chunk), urgent=slice_.urgent)
         except DBAPIError:
             raise
         except Exception as error:  # noqa: BLE001 - fail closed: one bad row must not stop the others

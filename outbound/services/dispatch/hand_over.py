@@ -126,6 +126,7 @@ class _Deliveries:
         best_before = one.passed.gated_at + self._kit.settings.gate_age
         if one.passed.turn is not None:
             await asyncio.sleep(max(one.passed.turn - time.monotonic(), 0))
+        await self._kit.precedence.give_way(self._slice.lane)
         if not await self._room(one, best_before):
             self._answer(_unspent(one, "the destination is slow"))
             return

@@ -20,6 +20,7 @@ from outbound.engine.rendering import Links
 from outbound.services.dispatch.breakers import Breakers, Key
 from outbound.services.dispatch.destinations import Destinations
 from outbound.services.dispatch.pace import Turns, WarmUp
+from outbound.services.dispatch.precedence import Precedence
 from outbound.services.dispatch.report import Tally
 from outbound.services.dispatch.slots import Slots
 from outbound.services.dispatch.writer import Writer
@@ -76,6 +77,7 @@ class Kit:
     slots: Mapping[str, Slots]
     destinations: Mapping[str, Destinations]
     freed: asyncio.Event
+    precedence: Precedence
     turns: Mapping[str, Turns]
     warm_ups: Mapping[str, WarmUp]
     refunds: Counter[tuple[str, str]]
@@ -106,6 +108,11 @@ class Slice:
     probes: list[Key] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     _started: float = field(default_factory=time.monotonic)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether nothing of it may wait behind the bulk lane."""
+        return self.lane is not Lane.BULK
 
     def moment(self) -> datetime:
         """The business clock: ``now`` plus the whole seconds since the slice began."""

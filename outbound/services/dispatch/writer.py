@@ -2,12 +2,12 @@
 
 While one transaction commits, marks and results that arrive wait together and share the next one: alone
 they are written at once, under load a commit is shared by up to ``group`` messages. On SQLite the door is
-one thread, so that the process never waits for its own lock.
+one thread, so that the process never waits for its own lock. What express messages need goes first, and so do
+marks and results, which free connections; claims and gates of the bulk lane wait.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
+from outbound.services.dispatch.line import Line
 from outbound.services.dispatch.points import hit
 from outbound.storage import outbox_results
 from outbound.storage.database import Database
@@ -58,19 +59,19 @@ class Writer:
         self._database = database
         self._group = group
         threads = 1 if database.is_sqlite else _POSTGRESQL_THREADS
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="outbound-writer")
+        self._line = Line(threads, name="outbound-writer")
         self._marks: list[_Marks] = []
         self._results: list[_Results] = []
         self._committer: asyncio.Task[None] | None = None
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[Connection], T], *, urgent: bool = True) -> T:
         """Run ``work`` in a transaction of its own."""
 
         def run() -> T:
             with self._database.write() as connection:
                 return work(connection)
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+        return await self._line.run(run, urgent=urgent)
 
     async def mark(self, hashes: Mapping[str, str], *, now: datetime) -> frozenset[str]:
         """Make handovers durable (attempt id to body hash). What is not answered lost its lease: send nothing.
@@ -93,7 +94,7 @@ class Writer:
         """Finish what waits, then stop."""
         while self._committer is not None and not self._committer.done():
             await self._committer
-        self._threads.shutdown(wait=True)
+        self._line.close()
 
     def _wake(self) -> None:
         if self._committer is None or self._committer.done():
@@ -106,9 +107,8 @@ class Writer:
             await self._commit(_Group(marks, results))
 
     async def _commit(self, group: _Group) -> None:
-        loop = asyncio.get_running_loop()
         try:
-            marked, recorded = await loop.run_in_executor(self._threads, self._commit_group, group)
+            marked, recorded = await self._line.run(lambda: self._commit_group(group), urgent=True)
         except Exception as error:  # noqa: BLE001 - fail closed: no handover; results are tried again, one by one
             log.error("group commit failed", error=type(error).__name__)  # noqa: TRY400 - a traceback may quote values
             for mark in group.marks:
@@ -125,11 +125,10 @@ class Writer:
 
     async def _commit_alone(self, one: _Results) -> None:
         """Keep trying: a result that is lost makes a message uncertain."""
-        loop = asyncio.get_running_loop()
         wait = _FIRST_WAIT
         for last in (*(False,) * (_TRIES - 1), True):
             try:
-                _, recorded = await loop.run_in_executor(self._threads, self._commit_group, _Group([], [one]))
+                _, recorded = await self._line.run(lambda: self._commit_group(_Group([], [one])), urgent=True)
             except DBAPIError as error:
                 if last:
                     _fail(one.answer, error)

@@ -17,6 +17,7 @@ from outbound.services.dispatch.breakers import Breakers
 from outbound.services.dispatch.destinations import Destinations
 from outbound.services.dispatch.kit import DispatchSettings, Kit
 from outbound.services.dispatch.pace import WarmUp
+from outbound.services.dispatch.precedence import Precedence
 from outbound.services.dispatch.slots import Slots
 from outbound.services.dispatch.writer import Writer
 from outbound.services.releases import Active, by_id
@@ -71,6 +72,7 @@ def unplugged(
         slots={name: Slots(_CONCURRENCY, freed, gate_age=1.0) for name in names},
         destinations={name: Destinations(_CONCURRENCY) for name in names},
         freed=freed,
+        precedence=Precedence(),
         turns={},
         warm_ups={account.name: account.warm_up for account in accounts if account.warm_up is not None},
         refunds=Counter(),
