@@ -13,7 +13,7 @@ from outbound.channels.webhooks.base import News, Request, Webhook
 from outbound.config import Settings
 from outbound.domain.customer import ChannelName
 from outbound.domain.errors import ConfigurationError
-from outbound.services import releases
+from outbound.services import hooks, releases
 from outbound.services.alerts import Receiver
 from outbound.services.dispatch import Dispatcher
 from outbound.services.dispatch.kit import DispatchSettings
@@ -26,6 +26,7 @@ from outbound.storage.inbox import Raw
 
 if TYPE_CHECKING:
     from outbound.channels.email.dkim_keys import DkimKey
+    from outbound.channels.hook_client import HookTarget
     from outbound.channels.mail_in.imap import ImapMailbox
 
 Clock = Callable[[], datetime]
@@ -96,6 +97,19 @@ class App:
             secret = self.settings.secrets.get("OUTBOUND_ALERTS_SECRET", "")
             found.append(WebhookReceiver(url=section.webhook, installation=installation, secret=secret))
         return tuple(found)
+
+    def courier(self) -> "hooks.Courier | None":
+        """Who tells other systems what happens, or None where none is declared. Raises ConfigurationError."""
+        declared = self.settings.webhooks
+        if not declared:
+            return None
+        from outbound.channels.hook_client import HookClient  # noqa: PLC0415 - only where one is declared
+
+        return hooks.Courier(self.database, HookClient(hook_targets(self.settings)), sorted(declared))
+
+    def declare_hooks(self) -> None:
+        """Let the record know who is to be told of what, as outbound.toml says it now."""
+        hooks.declare(self.database, self.settings.hooks)
 
     def webhooks(self) -> Mapping[str, Webhook]:
         """The providers whose requests are taken. Raises ConfigurationError where a secret is missing."""
@@ -282,6 +296,22 @@ def _webhook(settings: Settings, name: str) -> Webhook:
 
             secret("OUTBOUND_POSTMARK_PASSWORDS")
             return PostmarkWebhook(passwords=_several(secrets, "OUTBOUND_POSTMARK_PASSWORDS"))
+
+
+def hook_targets(settings: Settings) -> "Mapping[str, HookTarget]":
+    """Where the news of each [webhooks.NAME] goes. Raises ConfigurationError."""
+    from outbound.channels.hook_client import HookTarget, secret_variable  # noqa: PLC0415 - only where one is declared
+
+    return {
+        name: HookTarget(
+            name=name,
+            url=one.url,
+            secrets=_several(settings.secrets, secret_variable(name)),
+            networks=one.networks,
+            loopback=settings.environment != "production",
+        )
+        for name, one in settings.webhooks.items()
+    }
 
 
 def _several(secrets: Mapping[str, str], variable: str) -> tuple[str, ...]:

@@ -11,12 +11,13 @@ import tomllib
 from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from outbound.domain.alert import AlertLevels
 from outbound.domain.errors import ConfigurationError
+from outbound.domain.hook import HOOK_EVENTS, named_events
 from outbound.domain.keyring import Keyring
 from outbound.services.dispatch.pace import AccountPace, WarmUp, parse_rate
 from outbound.services.retention import Retention
@@ -31,6 +32,11 @@ ENVIRONMENT = (
     "OUTBOUND_MAIL_IN_PASSWORD",
 )
 """What is read from the environment; secrets never stand in outbound.toml."""
+
+HOOK_SECRET = re.compile(r"OUTBOUND_WEBHOOK_[A-Z0-9_]+_SECRET")
+"""One for each of [webhooks.NAME]."""
+
+HookName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 
 
 class _Section(BaseModel):
@@ -291,6 +297,32 @@ class DispatchSection(_Section):
     settle: float = Field(default=60.0, ge=0)
 
 
+class HookSection(_Section):
+    """Another system that is told what happens. Its secret is OUTBOUND_WEBHOOK_NAME_SECRET, by its name.
+
+    ``events``: names or patterns (``message.*``). ``networks``: addresses inside that it may have.
+    """
+
+    url: str
+    events: tuple[str, ...] = Field(default=("message.*",), strict=False, min_length=1)
+    networks: tuple[str, ...] = Field(default=(), strict=False)
+
+    @field_validator("events")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        _, unknown = named_events(value)
+        if unknown:
+            raise ValueError(f"no event is called {unknown[0]!r}; there are {', '.join(HOOK_EVENTS)}")
+        return value
+
+    @field_validator("networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            ipaddress.ip_network(one)
+        return value
+
+
 class RetentionSection(_Section):
     """How many days what is kept after it ended; 0: for ever (``services.retention``).
 
@@ -303,6 +335,7 @@ class RetentionSection(_Section):
     consents: int = Field(default=1826, ge=0)
     messages: int = Field(default=1826, ge=0)
     audit: int = Field(default=1826, ge=0)
+    webhooks: int = Field(default=30, ge=0)
 
     @field_validator("messages")
     @classmethod
@@ -335,9 +368,15 @@ class Settings(_Section):
     check: CheckSection = CheckSection()
     alerts: AlertsSection = AlertsSection()
     api: ApiSection = ApiSection()
+    webhooks: Mapping[HookName, HookSection] = Field(default_factory=dict)
 
     root: Path = Field(default=Path(), exclude=True)
     secrets: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
+
+    @property
+    def hooks(self) -> dict[str, frozenset[str]]:
+        """The events that each of [webhooks.NAME] is told of."""
+        return {name: named_events(one.events)[0] for name, one in self.webhooks.items()}
 
     @property
     def guarded(self) -> bool:
@@ -413,7 +452,7 @@ def _environment(workspace: Path, environ: Mapping[str, str]) -> dict[str, str]:
             if separator and not line.lstrip().startswith("#"):
                 found[name.strip()] = value.strip().strip('"')
     found.update(environ)
-    return {name: found[name] for name in ENVIRONMENT if name in found}
+    return {name: value for name, value in found.items() if name in ENVIRONMENT or HOOK_SECRET.fullmatch(name)}
 
 
 def _explain(path: Path, text: str, error: ValidationError | TypeError) -> tuple[str, str]:

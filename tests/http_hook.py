@@ -23,6 +23,7 @@ class Hook:
 
     url: str
     status: int = 204
+    headers: dict[str, str] = field(default_factory=dict)
     requests: list[Posted] = field(default_factory=list)
 
 
@@ -37,6 +38,8 @@ def hook() -> Iterator[Hook]:
             self.send_response(seen.status)
             if seen.status // 100 == _REDIRECT:
                 self.send_header("Location", f"{seen.url}/elsewhere")
+            for name, value in seen.headers.items():
+                self.send_header(name, value)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:

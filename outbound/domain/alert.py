@@ -11,7 +11,7 @@ class AlertKind(StrEnum):
     ``account``: a provider account is paused. ``destinations``: many domains are. ``lag``: due messages wait too long.
     ``render``: messages stopped because they could not be worded. ``uncertain``: unknown outcomes. ``sender``: a
     provider refuses our sender. ``disk``: little room is left. ``limits``: runs wait for approval. ``paused``:
-    everything is. ``daemon``: a daemon died and none took its place.
+    everything is. ``daemon``: a daemon died and none took its place. ``webhook``: another system takes no news.
     """
 
     ACCOUNT = "account"
@@ -24,6 +24,7 @@ class AlertKind(StrEnum):
     LIMITS = "limits"
     PAUSED = "paused"
     DAEMON = "daemon"
+    WEBHOOK = "webhook"
     TEST = "test"
 
 

@@ -17,6 +17,7 @@ from outbound.runtime.failures import Failures
 from outbound.runtime.hands import EXPRESS_STILL_SECONDS, STILL_SECONDS, Hand, Moved
 from outbound.runtime.hints import InProcessHints
 from outbound.runtime.lookout import Lookout
+from outbound.runtime.posting import post_news
 from outbound.runtime.pruning import PRUNE_SECONDS, prune
 from outbound.runtime.serving import Listener
 from outbound.runtime.watch import Watch
@@ -60,6 +61,7 @@ class Daemon:
         self._dispatcher = app.dispatcher()
         self._inbox = app.inbox()
         self._mailbox = app.mailbox()
+        self._courier = app.courier()
         self._failures = Failures()
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
@@ -85,6 +87,7 @@ class Daemon:
         daemon_id = await self._in_thread(lambda: presence.started(self._app.database, now=datetime.now(UTC)))
         self._announce(daemon_id)
         self._note_absence(before)
+        await self._in_thread(self._app.declare_hooks)
         await self._in_thread(self._mark)  # before anything can leave
         with self._failures.logged("upkeep"):
             await self._in_thread(lambda: self._keep_up(thorough=True))
@@ -93,10 +96,13 @@ class Daemon:
         scheduler.start()
         hands = [asyncio.create_task(self._hand(lane), name=f"hand-{lane}") for lane in Lane]
         serving = [asyncio.create_task(self._listener.serve(), name="http")] if self._listener else []
-        lookout = asyncio.create_task(self._look_out(), name="lookout")
-        whole = await self._until_stopped([*hands, lookout, *serving])
+        beside = [asyncio.create_task(self._look_out(), name="lookout")]
+        if self._courier is not None:
+            posting = post_news(self._courier, self._stopping, in_thread=self._in_thread, failures=self._failures)
+            beside.append(asyncio.create_task(posting, name="webhooks"))
+        whole = await self._until_stopped([*hands, *beside, *serving])
         scheduler.shutdown(wait=False)
-        finished = await self._drain([*hands, lookout])
+        finished = await self._drain([*hands, *beside])
         if self._listener:
             self._listener.stop()
             await asyncio.gather(*serving, return_exceptions=True)

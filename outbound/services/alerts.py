@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from outbound.domain.alert import Alert, AlertKind, AlertLevels, Notice
 from outbound.domain.message import Lane
 from outbound.services.status import lost
-from outbound.storage import alerts, overview, run_limits
+from outbound.storage import alerts, hooks, overview, run_limits
 from outbound.storage.alerts import PausedAccount, Standing
 from outbound.storage.database import Database
 from outbound.storage.switches import ALL, switches
@@ -57,6 +57,7 @@ def conditions(connection: Connection, levels: AlertLevels, *, now: datetime) ->
         *_stopped(connection, levels, now=now),
         *_unknown(connection, levels),
         *_decisions(connection),
+        *_hooks(connection, now=now),
         *(
             Alert(
                 kind=AlertKind.DAEMON,
@@ -250,6 +251,22 @@ def _decisions(connection: Connection) -> list[Alert]:
     if (switch := switches(connection).get(ALL)) is not None:
         text = f"everything is paused by {switch.by or 'somebody'}: {switch.reason}"
         found.append(Alert(kind=AlertKind.PAUSED, text=text, remedy="outbound resume all"))
+    return found
+
+
+def _hooks(connection: Connection, *, now: datetime) -> list[Alert]:
+    """Other systems that were switched off, or that have taken nothing for an hour."""
+    found = []
+    for one in hooks.everything(connection):
+        since = one.failing_since
+        if one.off:
+            text, remedy = f"webhook {one.name} is off: {one.off}", f"`outbound webhook enable {one.name}`"
+        elif since is not None and now - since >= _HOUR:
+            text = f"webhook {one.name} has taken nothing since {since:%Y-%m-%d %H:%M} UTC"
+            remedy = f"`outbound webhook test {one.name}`; what happens waits for it"
+        else:
+            continue
+        found.append(Alert(kind=AlertKind.WEBHOOK, subject=one.name, text=text, remedy=remedy))
     return found
 
 

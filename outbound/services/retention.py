@@ -17,7 +17,7 @@ class Retention:
 
     ``contexts``: what a message was rendered from. ``events``: what happened to customers, and texts. ``inbox``: raw
     webhooks and mails. ``consents``: words that another one overtook. ``messages``: rows of messages, which are folded
-    into their run. ``audit``: who saw and changed what.
+    into their run. ``audit``: who saw and changed what. ``webhooks``: what other systems were told, or could not be.
     """
 
     contexts: int = 90
@@ -26,6 +26,7 @@ class Retention:
     consents: int = 1826
     messages: int = 1826
     audit: int = 1826
+    webhooks: int = 30
 
 
 _KINDS: Final = (
@@ -37,6 +38,7 @@ _KINDS: Final = (
     ("messages", "messages"),
     ("nobodys", "messages"),
     ("audit", "audit"),
+    ("webhooks", "webhooks"),
 )
 """What is pruned, in this order, and the setting it is kept by."""
 

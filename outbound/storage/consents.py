@@ -10,9 +10,10 @@ from sqlalchemy.engine import Connection
 
 from outbound.domain.consent import ConsentEvent, ConsentState, Evidence
 from outbound.domain.customer import ChannelName
+from outbound.domain.hook import CONSENT_CHANGED
 from outbound.domain.ids import content_hash
+from outbound.storage import hooks, locks
 from outbound.storage import ledger as chain
-from outbound.storage import locks
 from outbound.storage.sets import among, insert_into
 from outbound.storage.standing import EVERY_CHANNEL, Standing, Word, hear
 from outbound.storage.tables import consent, consent_event
@@ -33,7 +34,16 @@ def record(connection: Connection, event: ConsentEvent) -> bool:
     if heard.changes or heard.overtaken:
         chain.append(connection, [ledger_row(event)])
     write(connection, event.customer_id, event.topic, {**heard.renewed, **heard.changes})
+    if heard.changes:
+        hooks.tell(connection, [_news(event)], now=event.recorded_at)
     return bool(heard.changes) or heard.overtaken
+
+
+def _news(event: ConsentEvent) -> hooks.Told:
+    """A consent as other systems are told of it: without address and evidence; no ``channel`` means every one."""
+    channel = {"channel": event.channel.value} if event.channel else {}
+    data = {"topic": event.topic, "state": event.state.value, **channel}
+    return hooks.Told(event=CONSENT_CHANGED, key=event.id, customer_id=event.customer_id, at=event.at, data=data)
 
 
 def of_topic(connection: Connection, customer_id: str, topic: str) -> dict[str, Word]:

@@ -25,7 +25,7 @@ S = MessageState
 
 ERASED: Final = (
     *("address", "consent", "consent_event", "consent_anchor", "customer", "customer_change"),
-    *("event", "interaction", "membership", "sms_in", "delivery_event"),
+    *("event", "interaction", "membership", "sms_in", "delivery_event", "hook_post"),
 )
 """Tables whose rows about the person go."""
 
@@ -38,6 +38,7 @@ IMPERSONAL: Final = (
         "evidence_look",
         "experiment",
         "firing",
+        "hook",
         "import_batch",
         "installation",
         "release",
@@ -107,7 +108,10 @@ def erase(
     texts = sa.or_(among(connection, sms_in.c.customer_id, ids), among(connection, sms_in.c.hash, address_hashes))
     rows["sms_in"] = _count(connection, sa.delete(sms_in).where(texts))
     rows |= _empty_inbox(connection, ids, address_hashes)
-    for name in ("consent_event", "consent", "address", "customer_change", "event", "interaction", "membership"):
+    for name in (
+        *("consent_event", "consent", "address", "customer_change", "event", "interaction", "membership"),
+        "hook_post",
+    ):
         table = tables.metadata.tables[name]
         rows[name] = _count(connection, sa.delete(table).where(among(connection, table.c.customer_id, ids)))
     customer = tables.customer

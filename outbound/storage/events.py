@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from outbound.domain.customer import Event
+from outbound.domain.message_events import PREFIXES
+from outbound.storage import hooks
 from outbound.storage.bulk import insert_ignore, instant_writer, json_text
 from outbound.storage.prepared import Prepared
 from outbound.storage.sets import among, among_bound, bound, chunks
@@ -25,8 +27,8 @@ def append(
 ) -> int:
     """Record events; one whose id is there already is the same event and changes nothing.
 
-    Without ``fire`` they are history: marked as handled, so that no rule ever sees them. Returns how many
-    were new.
+    Without ``fire`` they are history: marked as handled, so that no rule ever sees them, nor another system that is
+    told by webhook. Returns how many were new.
     """
     instant = instant_writer(connection)
     handled = None if fire else instant(now)
@@ -47,6 +49,8 @@ def append(
             for e in batch
         ]
         fresh += insert_ignore(connection, event, _COLUMNS, rows)
+        if fire:
+            hooks.tell_events(connection, [e for e in batch if e.name.startswith(PREFIXES)], now=now)
     return fresh
 
 

@@ -70,6 +70,11 @@ def _operations(cutoff: datetime) -> sa.Select[Any]:
     return sa.select(tables.operation.c.id).where(tables.operation.c.at < cutoff)
 
 
+def _posts(cutoff: datetime) -> sa.Select[Any]:
+    """Also what waits: news that old is none."""
+    return sa.select(tables.hook_post.c.id).where(tables.hook_post.c.at < cutoff)
+
+
 def _consents(cutoff: datetime) -> sa.Select[Any]:
     """Chains whose first events are over: another word on the same topic and channel overtook each before ``cutoff``.
 
@@ -149,6 +154,7 @@ _OVERDUE: Final[dict[str, Callable[[datetime], Any]]] = {
     "messages": _messages,
     "nobodys": _nobodys,
     "audit": _operations,
+    "webhooks": _posts,
 }
 _PRUNE: Final[dict[str, Callable[[Connection, Sequence[str], datetime], None]]] = {
     "contexts": _forget_contexts,
@@ -159,4 +165,5 @@ _PRUNE: Final[dict[str, Callable[[Connection, Sequence[str], datetime], None]]] 
     "messages": _fold,
     "nobodys": _fold_nobodys,
     "audit": _delete_by_id(tables.operation),
+    "webhooks": _delete_by_id(tables.hook_post),
 }

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from outbound.domain.message import MessageState
 from outbound.domain.outcome import OutcomeKind, Phase
-from outbound.storage import locks
+from outbound.storage import hooks, locks
 from outbound.storage.outbox import move, state_is
 from outbound.storage.sets import among, chunks
 from outbound.storage.tables import attempt, leg, message
@@ -101,9 +101,11 @@ def was_sent(connection: Connection, ids: Sequence[str], *, detail: str, now: da
     handed = sa.select(last).where(attempt.c.message_id == message.c.id).scalar_subquery()
     values = {"reason": "", "detail": detail, "sent_at": sa.func.coalesce(handed, now), "updated_at": now}
     _answer(connection, ids, OutcomeKind.ACCEPTED, detail)
-    return connection.execute(
+    moved = connection.execute(
         move(S.SENT, S.UNCERTAIN).where(among(connection, message.c.id, ids)).values(**values)
     ).rowcount
+    hooks.tell_sent(connection, ids, now=now)
+    return moved
 
 
 def was_not_sent(connection: Connection, ids: Sequence[str], *, detail: str, now: datetime) -> int:

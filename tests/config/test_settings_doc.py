@@ -35,8 +35,10 @@ def test_every_setting_is_documented_and_nothing_else() -> None:
     assert found["Top level"] == top
     assert found["email.dkim"] == set(config.DkimSection.model_fields)
     assert found["inbound.ses"] == set(config.SesSection.model_fields)
+    assert found["webhooks.NAME"] == set(config.HookSection.model_fields)
     assert found["inbound.mail"] == set(config.MailInSection.model_fields)
 
 
 def test_every_variable_is_documented() -> None:
-    assert documented()["Environment"] == {*config.ENVIRONMENT, "OUTBOUND_WORKSPACE"}
+    assert documented()["Environment"] == {*config.ENVIRONMENT, "OUTBOUND_WEBHOOK_NAME_SECRET", "OUTBOUND_WORKSPACE"}
+    assert config.HOOK_SECRET.fullmatch("OUTBOUND_WEBHOOK_NAME_SECRET")

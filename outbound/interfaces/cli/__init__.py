@@ -54,6 +54,7 @@ COMMANDS = (
     "api_schema",
     "status",
     "alerts",
+    "webhook",
     "report",
     "experiment",
     "verify",

@@ -17,6 +17,7 @@ from outbound.storage.tables.customers import (
     suppression,
 )
 from outbound.storage.tables.delivery import account_day, account_rate, breaker, evidence_look
+from outbound.storage.tables.hooks import hook, hook_post
 from outbound.storage.tables.inbox import delivery_event, inbox_event
 from outbound.storage.tables.installation import active_release, daemon, installation, release
 from outbound.storage.tables.interactions import interaction
@@ -47,6 +48,8 @@ __all__ = [
     "evidence_look",
     "experiment",
     "firing",
+    "hook",
+    "hook_post",
     "import_batch",
     "inbox_event",
     "installation",

@@ -121,6 +121,18 @@ def _person(world: World, identity: str, addresses: dict[str, str]) -> None:
             )
         )
         connection.execute(
+            sa.insert(tables.hook_post).values(
+                id=f"post-{identity}".replace("lisa", "1"),
+                hook="erp",
+                event="message.sent",
+                key=f"told-{identity}".replace("lisa", "1"),
+                customer_id=identity,
+                at=at,
+                state="done",
+                due_at=at,
+            )
+        )
+        connection.execute(
             sa.insert(tables.inbox_event).values(
                 id=f"raw-{identity}".replace("lisa", "1"),
                 provider="mail",
