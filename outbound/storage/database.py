@@ -136,7 +136,7 @@ def _sqlite_engine(url: sa.URL, *, read_only: bool, durable: bool, wait: float |
             prepared.execute(connection, begin)
             return
         with turnstile.passing():
-            _begin_immediate(connection, waits)
+            _begin_immediate(connection)
 
     return engine
 
@@ -148,9 +148,10 @@ def _turn_file(url: sa.URL) -> Path | None:
     return path.with_name(f".{path.name}-turn")
 
 
-def _begin_immediate(connection: Connection, seconds: float) -> None:
-    """Look for SQLite's lock more often than SQLite does itself, up to ``seconds``; then its error is raised."""
+def _begin_immediate(connection: Connection) -> None:
+    """Look for SQLite's lock more often than SQLite does itself, for as long as it would; then its error is raised."""
     driver: Any = connection.connection.driver_connection
+    wait: int = driver.execute("PRAGMA busy_timeout").fetchone()[0]
     busy: sqlite3.Error | None = None
 
     def begun() -> bool:
@@ -166,12 +167,12 @@ def _begin_immediate(connection: Connection, seconds: float) -> None:
 
     try:
         driver.execute("PRAGMA busy_timeout = 0")
-        if not wait_until(begun, seconds=seconds) and busy is not None:
+        if not wait_until(begun, seconds=wait / 1000) and busy is not None:
             raise busy
     except sqlite3.Error as error:
         raise prepared.told(connection, IMMEDIATE, error) from error
     finally:
-        driver.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
+        driver.execute(f"PRAGMA busy_timeout = {wait}")
 
 
 def _open_to_read(path: Path, timeout: float) -> sqlite3.Connection:

@@ -127,17 +127,23 @@ class _Deliveries:
         if one.passed.turn is not None:
             await asyncio.sleep(max(one.passed.turn - time.monotonic(), 0))
         await self._kit.precedence.give_way(self._slice.lane)
-        if not await self._room(one, best_before):
-            self._answer(_unspent(one, "the destination is slow"))
-            return
-        if not await slots.take(within=best_before - time.monotonic()):
-            self._answer(_unspent(one, "the gate is too old"))
-            return
+        destinations, domain = self._kit.destinations[one.passed.begin.account], one.passed.domain
+        while True:
+            if not await self._room(one, best_before):
+                self._answer(_unspent(one, "the destination is slow"))
+                return
+            if not await slots.take(within=best_before - time.monotonic()):
+                self._answer(_unspent(one, "the gate is too old"))
+                return
+            if not domain or not destinations.full(domain):
+                break
+            slots.give()  # while it waited for the slot, other slices have filled the destination
         if self._kit.stopping():
             slots.give()
             self._answer(_unspent(one, "the worker stopped"))
             return
-        task = asyncio.create_task(self._deliver(one, slots))
+        # Counted before anything else can look: tasks that have not begun yet would all find the destination free.
+        task = asyncio.create_task(self._deliver(one, slots, destinations.begin(domain)))
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
@@ -147,11 +153,10 @@ class _Deliveries:
         destinations = self._kit.destinations[ready.passed.begin.account]
         return not domain or await destinations.room(domain, within=best_before - time.monotonic())
 
-    async def _deliver(self, ready: Ready, slots: Slots) -> None:
+    async def _deliver(self, ready: Ready, slots: Slots, started: float) -> None:
         passed = ready.passed
         seconds = None
         destinations = self._kit.destinations[passed.begin.account]
-        started = destinations.begin(passed.domain)
         try:
             hurdles = self._kit.breakers.of(passed.begin.account, passed.domain)
             if any(breaker.open and key not in passed.probes for key, breaker in hurdles):
