@@ -1,7 +1,7 @@
 """The composition root: the one place that knows every adapter."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from outbound.channels.webhooks.base import News, Request, Webhook
 from outbound.config import Settings
 from outbound.domain.customer import ChannelName
 from outbound.domain.errors import ConfigurationError
+from outbound.domain.incoming import IncomingMessage
 from outbound.services import hooks, releases
 from outbound.services.alerts import Receiver
 from outbound.services.dispatch import Dispatcher
@@ -26,6 +27,7 @@ from outbound.storage.inbox import Raw
 
 if TYPE_CHECKING:
     from outbound.channels.email.dkim_keys import DkimKey
+    from outbound.channels.email.signed_address import Purpose
     from outbound.channels.hook_client import HookTarget
     from outbound.channels.mail_in.imap import ImapMailbox
 
@@ -58,6 +60,7 @@ class App:
             active=lambda: releases.active(database),
             load_release=lambda release_id: releases.by_id(database, release_id),
             links=self.links.of_message,
+            reply_to=self._reply_to(),
             settings=DispatchSettings(slice_size=self.settings.dispatch.slice),
             paces=self._paces(),
         )
@@ -117,7 +120,8 @@ class App:
 
     def inbox(self) -> Inbox:
         """The work on what came in, from webhooks and mailboxes."""
-        readers: dict[str, Read] = {name: _posted(webhook) for name, webhook in self.webhooks().items()}
+        reply = self._signed(self.settings.email.replies, "reply")
+        readers: dict[str, Read] = {name: _posted(webhook, reply) for name, webhook in self.webhooks().items()}
         database = self.database
         return Inbox(
             database,
@@ -148,20 +152,33 @@ class App:
 
     def read_mail(self, one: Raw) -> Sequence[News]:
         """What a mail says; about messages of ours only by what we signed."""
-        from outbound.channels.email.bounce_address import BounceAddress  # noqa: PLC0415 - a mailbox needs no SMTP
-        from outbound.channels.mail_in.reading import Proof, read  # noqa: PLC0415
+        from outbound.channels.mail_in.reading import Proof, read  # noqa: PLC0415 - only where mail comes in
 
-        ours = self.settings.email.bounce
-        bounces = BounceAddress(ours, self.links.keyring) if ours else None
-
-        def address(given: str) -> str:
-            return (bounces.read(given) if bounces else None) or ""
+        email = self.settings.email
 
         def link(given: str) -> str:
             found = self.links.read_unsubscribe(given.rpartition("/u/")[2])
             return f"{found.message_id}.0" if found else ""
 
-        return read(one.raw, proof=Proof(address=address, link=link), provider=MAIL, key=one.key)
+        bounce, reply = self._signed(email.bounce, "bounce"), self._signed(email.replies, "reply")
+        return read(one.raw, proof=Proof(address=bounce, link=link, reply=reply), provider=MAIL, key=one.key)
+
+    def _signed(self, ours: str, purpose: "Purpose") -> Callable[[str], str]:
+        """The message and leg that an address signed under ``ours`` stands for, "" for any other address."""
+        if not ours:
+            return lambda _given: ""
+        from outbound.channels.email.signed_address import SignedAddress  # noqa: PLC0415 - only where one is set up
+
+        signed = SignedAddress(ours, self.links.keyring, purpose)
+        return lambda given: signed.read(given) or ""
+
+    def _reply_to(self) -> Callable[[str], str]:
+        ours = self.settings.email.replies
+        if not ours:
+            return lambda _reference: ""
+        from outbound.channels.email.signed_address import SignedAddress  # noqa: PLC0415 - only where one is set up
+
+        return SignedAddress(ours, self.links.keyring, "reply").of
 
     async def close(self) -> None:
         """Close every adapter."""
@@ -188,8 +205,8 @@ def build(settings: Settings, database: Database, *, clock: Clock = wall_clock) 
 def _email(settings: Settings, clock: Clock) -> Adapter:
     if settings.email.adapter == "mailbox":
         return _mailbox(settings, ChannelName.EMAIL, clock)
-    from outbound.channels.email.bounce_address import BounceAddress  # noqa: PLC0415 - a mailbox needs no SMTP
     from outbound.channels.email.dkim import Signer  # noqa: PLC0415
+    from outbound.channels.email.signed_address import SignedAddress  # noqa: PLC0415 - a mailbox needs no SMTP
     from outbound.channels.email.smtp import SmtpAdapter  # noqa: PLC0415
     from outbound.channels.email.smtp_settings import SmtpSettings, SmtpTimeouts, Tls  # noqa: PLC0415
 
@@ -206,7 +223,7 @@ def _email(settings: Settings, clock: Clock) -> Adapter:
             timeouts=SmtpTimeouts(final=section.reply_timeout),
         ),
         signer=Signer(dkim_keys(settings)) if section.dkim else None,
-        bounces=BounceAddress(section.bounce, settings.keyring()) if section.bounce else None,
+        bounces=SignedAddress(section.bounce, settings.keyring()) if section.bounce else None,
     )
 
 
@@ -318,14 +335,22 @@ def _several(secrets: Mapping[str, str], variable: str) -> tuple[str, ...]:
     return tuple(one.strip() for one in secrets.get(variable, "").split(",") if one.strip())
 
 
-def _posted(webhook: Webhook) -> Read:
-    """What was kept of a request, read by the webhook it came through."""
+def _posted(webhook: Webhook, reply: Callable[[str], str]) -> Read:
+    """What was kept of a request, read by the webhook it came through; ``reply`` reads a signed Reply-To."""
 
     def read(one: Raw) -> Sequence[News]:
         headers = {"content-type": str(one.head.get("type", ""))}
-        return webhook.parse(Request(urls=(str(one.head.get("url", "")),), headers=headers, body=one.raw))
+        found = webhook.parse(Request(urls=(str(one.head.get("url", "")),), headers=headers, body=one.raw))
+        return [_placed(news, reply) for news in found]
 
     return read
+
+
+def _placed(news: News, reply: Callable[[str], str]) -> News:
+    """A mail that a provider brought, with the message of ours that the address it was sent to proves it answers."""
+    if not isinstance(news, IncomingMessage) or news.ours:
+        return news
+    return replace(news, ours=reply(news.envelope_recipient) or reply(news.recipient))
 
 
 def _mailbox(settings: Settings, channel: ChannelName, clock: Clock) -> Adapter:

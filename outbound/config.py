@@ -116,6 +116,7 @@ class EmailSection(_AccountSection):
     """How e-mail leaves. The password is OUTBOUND_SMTP_PASSWORD. Timeouts in seconds.
 
     ``bounce`` is the address that bounces come back to, with a token for each message; without it they go to From.
+    ``replies`` is the same for answers; without it they go to the brand's ``reply_to``.
     """
 
     adapter: Literal["mailbox", "smtp"] = "mailbox"
@@ -126,6 +127,7 @@ class EmailSection(_AccountSection):
     connections: int = Field(default=10, ge=1, le=100)
     reply_timeout: float = Field(default=600.0, gt=0)
     bounce: str = ""
+    replies: str = ""
     dkim: tuple[DkimSection, ...] = Field(default=(), strict=False)
 
 

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from outbound.channels.base import Adapter, Parcel
 from outbound.channels.email import mime
-from outbound.channels.email.bounce_address import BounceAddress
 from outbound.channels.email.dkim import Signer
+from outbound.channels.email.signed_address import SignedAddress
 from outbound.channels.email.smtp import SmtpAdapter, SmtpSettings, SmtpTimeouts, Tls
 from outbound.channels.sms.twilio import TwilioAdapter, TwilioSettings
 from outbound.domain.customer import ChannelName
@@ -80,7 +80,7 @@ def sms_parcel(to: str = "+393401234567", *, reference: str = "0193-1") -> Parce
 
 
 def smtp_adapter(
-    server: SmtpServer, *, signer: Signer | None = None, bounces: BounceAddress | None = None, **changes: Any
+    server: SmtpServer, *, signer: Signer | None = None, bounces: SignedAddress | None = None, **changes: Any
 ) -> SmtpAdapter:
     """An adapter for a test server."""
     timeouts = SmtpTimeouts(connect=10, greeting=10, command=10, data=10, block=10, final=10)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outbound.channels.email.bounce_address import BounceAddress
+from outbound.channels.email.signed_address import SignedAddress
 from outbound.channels.mail_in.automatic import automatic
 from outbound.channels.mail_in.bounce_kinds import bounce_kind
 from outbound.channels.mail_in.delivery_status import reports
@@ -19,7 +19,7 @@ from outbound.domain.incoming import IncomingMessage
 from outbound.domain.keyring import Keyring
 
 KEYS = Keyring.parse("k1:" + "5a" * 32)
-BOUNCES = BounceAddress("bounces@bounces.shop.example", KEYS)
+BOUNCES = SignedAddress("bounces@bounces.shop.example", KEYS)
 REFERENCE = "0193a1b2c3d47e5f8a9b0c1d2e3f4a5b.1"
 OURS = BOUNCES.of(REFERENCE)
 PROOF = Proof(address=lambda address: BOUNCES.read(address) or "")
@@ -136,12 +136,35 @@ def test_f66_a_bounce_is_about_our_message_only_by_a_token_we_signed() -> None:
         "ada@example.org",
     )
     other = Keyring.parse("k1:" + "11" * 32)
-    forged = BounceAddress("bounces@bounces.shop.example", other).of(REFERENCE)
+    forged = SignedAddress("bounces@bounces.shop.example", other).of(REFERENCE)
     swapped = OURS[:20] + ("a" if OURS[20] != "a" else "b") + OURS[21:]
     for to in (forged, swapped, "bounces@bounces.shop.example", "news@shop.example"):
         (news,) = read(bounce(to), proof=PROOF)
         assert isinstance(news, DeliveryEvent)
         assert news.ours == "", to
+
+
+def test_f66_an_answer_is_about_our_message_by_a_signed_reply_to_which_proves_no_bounce() -> None:
+    """F66: its headers may be lost; a forged token, one of a bounce, and a bounce sent to it lead nowhere."""
+    replies = SignedAddress("reply@replies.shop.example", KEYS, "reply")
+    proof = Proof(address=lambda one: BOUNCES.read(one) or "", reply=lambda one: replies.read(one) or "")
+
+    def answer(to: str) -> str:
+        mail = f"From: Ada <ada@example.org>\r\nTo: {to}\r\nSubject: =?broken\r\n\r\nThank you\r\n".encode()
+        (news,) = read(mail, proof=proof)
+        assert isinstance(news, IncomingMessage)
+        return news.ours
+
+    ours = replies.of(REFERENCE)
+    assert answer(f'"Shop" <{ours.upper()}>') == REFERENCE
+    local, _, domain = ours.partition("@")
+    forged = SignedAddress("reply@replies.shop.example", Keyring.parse("k1:" + "11" * 32), "reply").of(REFERENCE)
+    of_bounce = SignedAddress("reply@replies.shop.example", KEYS).of(REFERENCE)
+    for to in (forged, of_bounce, f"{local[:-1]}@{domain}", "reply@replies.shop.example"):
+        assert answer(to) == "", to
+    (news,) = read(bounce(ours), proof=proof)
+    assert isinstance(news, DeliveryEvent)
+    assert news.ours == ""
 
 
 def test_a_bounce_is_ours_by_the_signed_unsubscribe_link_of_the_mail_it_returns() -> None:

@@ -4,9 +4,9 @@ import re
 
 from outbound.channels.base import Capabilities, Handover, Parcel
 from outbound.channels.email import mime
-from outbound.channels.email.bounce_address import BounceAddress
 from outbound.channels.email.dkim import Signer
 from outbound.channels.email.headers import MailRefusedError, normal_address, split_mailbox
+from outbound.channels.email.signed_address import SignedAddress
 from outbound.channels.email.smtp_connection import Refusal
 from outbound.channels.email.smtp_pool import SmtpPool
 from outbound.channels.email.smtp_settings import SmtpSettings, SmtpTimeouts, Tls
@@ -33,7 +33,7 @@ class SmtpAdapter:
         *,
         name: str = "smtp",
         signer: Signer | None = None,
-        bounces: BounceAddress | None = None,
+        bounces: SignedAddress | None = None,
     ) -> None:
         self.name = name
         self.capabilities = Capabilities(channel=ChannelName.EMAIL, receipts=False, concurrency=settings.pool_size)

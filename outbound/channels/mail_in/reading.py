@@ -31,11 +31,13 @@ def _nobody(_given: str) -> str:
 class Proof:
     """What only we could have made. Each answers our reference (``MESSAGE.LEG``), or "" for what is not ours.
 
-    ``address`` reads a signed envelope sender, ``link`` a signed unsubscribe link (leg 0: the link does not say).
+    ``address`` reads a signed envelope sender, ``link`` a signed unsubscribe link (leg 0: the link does not say);
+    ``reply`` reads a signed Reply-To, which proves an answer and no bounce.
     """
 
     address: Callable[[str], str] = field(default=_nobody)
     link: Callable[[str], str] = field(default=_nobody)
+    reply: Callable[[str], str] = field(default=_nobody)
 
 
 def read(
@@ -65,6 +67,7 @@ def read(
     bounced = tuple(_bounces(mail, provider, key, ours, proof)) if _may_bounce(mail, ours, why) else ()
     if bounced:
         return bounced
+    ours = ours or next((one for address in reached if (one := proof.reply(address))), "")
     if why and ours:  # an answering machine answered the envelope, as it should (RFC 3834 4)
         kind = DeliveryKind.AUTORESPONDED
         return (DeliveryEvent(provider=provider, kind=kind, event_id=key, ours=ours, at=mail.date(), description=why),)

@@ -54,7 +54,8 @@ _FIRST_CHUNK = 25
 class Dispatcher:
     """Claims, gates, renders, hands over and records. Belongs to one event loop; several slices may run at once.
 
-    ``links`` builds the links of a message and must answer the same for the same message for ever.
+    ``links`` builds the links of a message and ``reply_to`` the Reply-To of a mail (by message and leg, "" for the
+    brand's); both must answer the same for the same message for ever.
     ``paces`` are by account name; without one an account is used as fast as it goes.
     ``load_release`` answers releases that no longer run: a message keeps the one of its first render.
     """
@@ -68,6 +69,7 @@ class Dispatcher:
         active: Callable[[], Active | None],
         load_release: Callable[[str], Active],
         links: LinkBuilder,
+        reply_to: Callable[[str], str] = lambda _reference: "",
         settings: DispatchSettings | None = None,
         paces: Mapping[str, AccountPace] | None = None,
     ) -> None:
@@ -93,6 +95,7 @@ class Dispatcher:
             active=active,
             load_release=load_release,
             links=links,
+            reply_to=reply_to,
             settings=self.settings,
             stopping=lambda: self._stopping,
         )

@@ -68,7 +68,8 @@ class Kit:
     """Everything a stage may use. One per dispatcher. ``freed`` is set when an account has a slot again.
 
     ``turns`` are of the accounts with a rate, ``warm_ups`` of those that are being warmed up; ``refunds`` are messages
-    counted on an (account, day) that never tried.
+    counted on an (account, day) that never tried. ``reply_to`` answers the Reply-To of a parcel's reference, "" for the
+    brand's own.
     """
 
     writer: Writer
@@ -85,6 +86,7 @@ class Kit:
     active: Callable[[], Active | None]
     load_release: Callable[[str], Active]
     links: LinkBuilder
+    reply_to: Callable[[str], str]
     settings: DispatchSettings
     jitter: Callable[[], float] = random.random
     stopping: Callable[[], bool] = lambda: False

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import structlog
 
@@ -59,8 +60,9 @@ def _render(kit: Kit, passed: Passed) -> Ready | Answered:
     )
     if isinstance(rendered, RenderStop):
         return _stopped(passed, RenderFailure(detail=rendered.detail))
-    envelope, subject = None, ""
+    envelope, subject, reference = None, "", f"{message.id}.{begin.leg}"
     if isinstance(rendered, RenderedEmail):
+        rendered = replace(rendered, reply_to=kit.reply_to(reference) or rendered.reply_to)
         subject = rendered.subject
         required = message_class.unsubscribe_required
         domain = domain_of(rendered.sender)
@@ -76,7 +78,7 @@ def _render(kit: Kit, passed: Passed) -> Ready | Answered:
     if message.body_hash and not begin.moved_on and digest != message.body_hash:
         return _stopped(passed, RenderFailure(detail="not the bytes of the first handover", changed=True))
     parcel = Parcel(
-        reference=f"{message.id}.{begin.leg}",
+        reference=reference,
         channel=ChannelName(begin.channel),
         address=begin.address,
         payload=payload,

@@ -80,6 +80,7 @@ def unplugged(
         active=active,
         load_release=lambda release_id: by_id(database, release_id),
         links=_no_links,
+        reply_to=lambda _reference: "",
         settings=DispatchSettings(worker="forecast", slice_size=SLICE, chunk=SLICE),
         jitter=lambda: 0.0,
     )

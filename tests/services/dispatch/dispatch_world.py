@@ -1,6 +1,6 @@
 """A small shop for the dispatcher's tests: three rules, customers, messages, and templates that need no files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -148,6 +148,7 @@ class World:
     database: Database
     adapters: Mapping[ChannelName, Adapter]
     active: Active = field(default_factory=release)
+    reply_to: Callable[[str], str] = lambda _reference: ""
     older: dict[str, Active] = field(default_factory=dict)
     # A busy machine must not send a gate back for its age.
     settings: DispatchSettings = field(default_factory=lambda: DispatchSettings(gate_age=60))
@@ -161,6 +162,7 @@ class World:
             active=lambda: self.active,
             load_release=lambda id_: self.older[id_],
             links=links,
+            reply_to=self.reply_to,
             settings=DispatchSettings(**settings) if settings else self.settings,
         )
 

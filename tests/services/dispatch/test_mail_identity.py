@@ -19,9 +19,9 @@ from dispatch_world import EMAIL, KEYRING, NOW, World, add_customers, names, pol
 from outbound.app import build
 from outbound.channels.base import Parcel
 from outbound.channels.email import mime
-from outbound.channels.email.bounce_address import BounceAddress
 from outbound.channels.email.dkim import Signer
 from outbound.channels.email.dkim_keys import DkimKey
+from outbound.channels.email.signed_address import SignedAddress
 from outbound.channels.email.smtp import SmtpAdapter, SmtpSettings, Tls
 from outbound.config import read_settings
 from outbound.domain.errors import ConfigurationError
@@ -31,7 +31,8 @@ from outbound.storage import tables
 from outbound.storage.database import Database
 from outbound.testing.smtp_server import SmtpServer
 
-BOUNCES = BounceAddress("bounces@bounces.shop.example", KEYRING)
+BOUNCES = SignedAddress("bounces@bounces.shop.example", KEYRING)
+REPLIES = SignedAddress("reply@replies.shop.example", KEYRING, "reply")
 
 
 @pytest.fixture
@@ -89,11 +90,13 @@ def test_c10_what_people_can_decline_has_a_list_id_and_nothing_else_has(database
     assert found == {"c0001": [b"<letters.shop.example>"], "c0002": [b"<orders.shop.example>"], "c0003": []}
 
 
-def test_a_retry_is_the_same_signed_bytes_and_bounces_to_the_same_place(database: Database, server: SmtpServer) -> None:
-    """Delivery 2.2: after a refusal after the dot, body, signature and envelope sender are those of the first time."""
+def test_a_retry_is_the_same_signed_bytes_and_comes_back_to_the_same_places(
+    database: Database, server: SmtpServer
+) -> None:
+    """Delivery 2.2: after a refusal after the dot, body, signature, envelope sender and Reply-To are as before."""
     key = new_key("s1")
     add_customers(database, names(1))
-    world = World(database=database, adapters=adapter(server, key))
+    world = World(database=database, adapters=adapter(server, key), reply_to=REPLIES.of)
     (message,) = queue(database, "receipt", ["c0001"])
     server.set_modes("sent=451 4.3.0 later kept times 1")
     run(world)
@@ -106,6 +109,9 @@ def test_a_retry_is_the_same_signed_bytes_and_bounces_to_the_same_place(database
     assert one == two
     assert verifies(two, key)
     assert {BOUNCES.read(entry.facts["sender"]) for entry in server.accepted()} == {f"{message}.1"}
+    (to,) = re.findall(rb"\r\nReply-To: (\S+)\r\n", one)
+    assert REPLIES.read(to.decode()) == f"{message}.1"
+    assert BOUNCES.read(to.decode()) is None
 
 
 def test_a_new_dkim_key_between_two_tries_does_not_make_it_another_mail(database: Database, server: SmtpServer) -> None:

@@ -1,20 +1,22 @@
-"""The envelope sender of one message: where its bounce comes back, and which message that was (VERP).
+"""An address of one message: its envelope sender, where its bounce comes back (VERP), or its Reply-To.
 
-``bounces+TOKEN@bounces.shop.example``: TOKEN is message, leg and an HMAC over both, so that nobody can report
-a bounce of a message they did not receive. It is base32 in lower case, since there are servers that change the
-case of what they send back.
+``bounces+TOKEN@bounces.shop.example``: TOKEN is message, leg and an HMAC over purpose and both, so that nobody can
+report a bounce of a message they did not receive, nor answer one. It is base32 in lower case, since there are servers
+that change the case of what they send back.
 """
 
 import base64
 import binascii
 import re
 from dataclasses import dataclass, field
+from typing import Literal
 
 from outbound.channels.email.headers import MailRefusedError, normal_address
 from outbound.domain.errors import ConfigurationError
 from outbound.domain.keyring import Keyring
 
-_PURPOSE = "bounce"
+Purpose = Literal["bounce", "reply"]
+_SETTINGS = {"bounce": "bounce", "reply": "replies"}
 _REFERENCE = re.compile(r"([0-9a-f]{32})\.([0-9]{1,3})")
 _LOCAL_LIMIT = 64  # RFC 5321 4.5.3.1.1
 _ID, _MAC = 16, 16
@@ -24,33 +26,37 @@ _MAX_LEG = 255
 
 
 @dataclass(frozen=True, slots=True)
-class BounceAddress:
-    """Makes and reads envelope senders under ``address``, whose local part has at most 10 characters.
+class SignedAddress:
+    """Makes and reads addresses under ``address``, whose local part has at most 10 characters.
+
+    One made for a purpose is never read for the other.
 
     Raises ConfigurationError for an address that cannot carry the token.
     """
 
     address: str
     keyring: Keyring = field(repr=False)
+    purpose: Purpose = "bounce"
 
     def __post_init__(self) -> None:
+        where = f"[email] {_SETTINGS[self.purpose]}"
         remedy = f'write one such as "bounces@bounces.shop.example", at most {_MOST_LOCAL} characters before the @'
         try:
             wire = normal_address(self.address)
         except MailRefusedError:
-            raise ConfigurationError(f"[email] bounce: {self.address!r} is not an address", remedy) from None
+            raise ConfigurationError(f"{where}: {self.address!r} is not an address", remedy) from None
         local = wire.rpartition("@")[0]
         if len(local) > _MOST_LOCAL or not re.fullmatch(r"[A-Za-z0-9_-]+", local):
-            raise ConfigurationError(f"[email] bounce: {self.address!r} leaves no room for the token", remedy)
+            raise ConfigurationError(f"{where}: {self.address!r} leaves no room for the token", remedy)
         object.__setattr__(self, "address", wire)
 
     def of(self, reference: str) -> str:
-        """The envelope sender for a parcel's reference (``MESSAGE.LEG``), or "" for one that is no message's leg."""
+        """The address for a parcel's reference (``MESSAGE.LEG``), or "" for one that is no message's leg."""
         found = _REFERENCE.fullmatch(reference)
         if found is None or int(found[2]) > _MAX_LEG:
             return ""
         payload = bytes.fromhex(found[1]) + bytes([int(found[2])])
-        token = base64.b32encode(payload + self.keyring.sign(_PURPOSE, payload)[1][:_MAC]).rstrip(b"=")
+        token = base64.b32encode(payload + self.keyring.sign(self.purpose, payload)[1][:_MAC]).rstrip(b"=")
         local, _, domain = self.address.rpartition("@")
         return f"{local}+{token.decode('ascii').lower()}@{domain}"
 
@@ -68,6 +74,6 @@ class BounceAddress:
         payload, mac = raw[: _ID + 1], raw[_ID + 1 :]
         if base64.b32encode(raw).rstrip(b"=").decode("ascii").lower() != token:
             return None  # one token, one spelling: base32 would let spare bits vary
-        if not any(self.keyring.verify(_PURPOSE, payload, key_id, mac) for key_id, _ in self.keyring.keys):
+        if not any(self.keyring.verify(self.purpose, payload, key_id, mac) for key_id, _ in self.keyring.keys):
             return None
         return f"{payload[:_ID].hex()}.{payload[_ID]}"

@@ -7,7 +7,7 @@ from channels_kit import deliver_one, email_parcel, smtp_adapter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outbound.channels.email.bounce_address import BounceAddress
+from outbound.channels.email.signed_address import SignedAddress
 from outbound.domain.errors import ConfigurationError
 from outbound.domain.keyring import Keyring
 from outbound.testing.smtp_server import SmtpServer
@@ -22,7 +22,7 @@ MESSAGES = st.binary(min_size=16, max_size=16).map(bytes.hex)
 @given(message=MESSAGES, leg=st.integers(0, 255))
 def test_verp_an_envelope_sender_leads_back_to_message_and_leg(message: str, leg: int) -> None:
     """Short enough for SMTP (RFC 5321 4.5.3.1.1), the same every time, and whole again after a change of case."""
-    bounces = BounceAddress(ADDRESS, OLD)
+    bounces = SignedAddress(ADDRESS, OLD)
     sender = bounces.of(f"{message}.{leg}")
     assert sender == bounces.of(f"{message}.{leg}")
     local = sender.partition("@")[0]
@@ -40,7 +40,7 @@ def test_verp_an_envelope_sender_leads_back_to_message_and_leg(message: str, leg
 )
 def test_verp_no_character_of_a_token_can_be_changed(message: str, leg: int, at: int, to: str) -> None:
     """A bounce for a message somebody guessed, or for its other leg, is not read; spare bits do not vary either."""
-    bounces = BounceAddress(ADDRESS, OLD)
+    bounces = SignedAddress(ADDRESS, OLD)
     local, _, domain = bounces.of(f"{message}.{leg}").partition("@")
     name, _, token = local.partition("+")
     changed = token[:at] + to + token[at + 1 :]
@@ -50,19 +50,19 @@ def test_verp_no_character_of_a_token_can_be_changed(message: str, leg: int, at:
 @given(st.text(max_size=80))
 def test_verp_whatever_comes_in_is_read_or_refused(text: str) -> None:
     """Nothing that arrives as a recipient raises."""
-    bounces = BounceAddress(ADDRESS, OLD)
+    bounces = SignedAddress(ADDRESS, OLD)
     assert bounces.read(text) is None
     assert bounces.read(f"bounces+{text}@bounces.shop.example") is None
 
 
 def test_verp_keys_rotate_and_tokens_serve_one_purpose() -> None:
     """A token under an old key still reads; under a key that is gone, or signed for another purpose, it does not."""
-    sender = BounceAddress(ADDRESS, OLD).of(f"{MESSAGE}.1")
-    assert BounceAddress(ADDRESS, NEW).read(sender) == f"{MESSAGE}.1"
-    assert BounceAddress(ADDRESS, NEW).of(f"{MESSAGE}.1") != sender
-    assert BounceAddress(ADDRESS, Keyring.parse("k3:" + "33" * 32)).read(sender) is None
-    assert BounceAddress("bounces@other.example", OLD).read(sender) is None
-    assert BounceAddress("replies@bounces.shop.example", OLD).read(sender) is None
+    sender = SignedAddress(ADDRESS, OLD).of(f"{MESSAGE}.1")
+    assert SignedAddress(ADDRESS, NEW).read(sender) == f"{MESSAGE}.1"
+    assert SignedAddress(ADDRESS, NEW).of(f"{MESSAGE}.1") != sender
+    assert SignedAddress(ADDRESS, Keyring.parse("k3:" + "33" * 32)).read(sender) is None
+    assert SignedAddress("bounces@other.example", OLD).read(sender) is None
+    assert SignedAddress("replies@bounces.shop.example", OLD).read(sender) is None
 
 
 @pytest.mark.parametrize(
@@ -70,20 +70,20 @@ def test_verp_keys_rotate_and_tokens_serve_one_purpose() -> None:
 )
 def test_verp_what_is_no_message_has_no_token(reference: str) -> None:
     """Proofs and the like keep the address in From."""
-    assert BounceAddress(ADDRESS, OLD).of(reference) == ""
+    assert SignedAddress(ADDRESS, OLD).of(reference) == ""
 
 
 @pytest.mark.parametrize("address", ["", "bounces", "elevenchars@shop.example", "a+b@shop.example", "è@shop.example"])
 def test_verp_an_address_without_room_is_refused(address: str) -> None:
     """The start stops with an example of a good one, instead of mail with an envelope sender that is cut."""
     with pytest.raises(ConfigurationError) as refused:
-        BounceAddress(address, OLD)
+        SignedAddress(address, OLD)
     assert "bounces@bounces.shop.example" in refused.value.remedy
 
 
 def test_verp_the_server_sees_it_in_mail_from(smtp_server: SmtpServer) -> None:
     """MAIL FROM is the message's own address; From stays what people read. Without the setting it is From's."""
-    bounces = BounceAddress(ADDRESS, OLD)
+    bounces = SignedAddress(ADDRESS, OLD)
     for adapter in (smtp_adapter(smtp_server), smtp_adapter(smtp_server, bounces=bounces)):
         assert deliver_one(adapter, email_parcel(reference=f"{MESSAGE}.2")).kind == "accepted"
     plain, own = (entry.facts["sender"] for entry in smtp_server.accepted())
