@@ -40,6 +40,14 @@ class Decided:
         return f"{self.reason}.{self.detail}" if self.reason and self.detail else self.reason or self.detail
 
 
+def known_since(connection: Connection, customer_id: str) -> datetime:
+    """When the customer came on record. Raises NoResultFound for nobody."""
+    found: datetime = connection.execute(
+        sa.select(customer.c.created_at).where(customer.c.id == customer_id)
+    ).scalar_one()
+    return found
+
+
 def known_at(connection: Connection, customer_id: str, at: datetime) -> bool:
     """Whether the customer was on record at ``at``."""
     created = connection.execute(sa.select(customer.c.created_at).where(customer.c.id == customer_id)).scalar()

@@ -14,7 +14,7 @@ def needs_attributes(clauses: Iterable[Clause]) -> frozenset[str]:
     return frozenset(
         part.name
         for clause in clauses
-        for part in _parts(clause.condition)
+        for part in parts_of(clause.condition)
         if isinstance(part, Path) and part.root is Root.CUSTOMER
     )
 
@@ -26,19 +26,19 @@ def fingerprint(clauses: Iterable[Clause]) -> str:
         lines.append(condition_text(clause.condition))
         lines += [
             f"{part.name}: {condition_text(part.condition)}"
-            for part in _parts(clause.condition)
+            for part in parts_of(clause.condition)
             if isinstance(part, InSegment)
         ]
     return content_hash("\n".join(lines).encode())
 
 
-def _parts(node: Any) -> Iterator[Any]:
-    """The node and everything below it."""
-    if isinstance(node, tuple):
+def parts_of(node: Any) -> Iterator[Any]:
+    """A node, or nodes, and everything below, segments opened."""
+    if isinstance(node, tuple | list):
         for item in node:
-            yield from _parts(item)
+            yield from parts_of(item)
     elif is_dataclass(node):
         yield node
         for field in fields(node):
             if field.name != "span":
-                yield from _parts(getattr(node, field.name))
+                yield from parts_of(getattr(node, field.name))

@@ -27,6 +27,15 @@ def register(app: typer.Typer) -> None:
         junit: Annotated[
             Path | None, typer.Option("--junit", metavar="FILE", help="Also write the outcome as JUnit XML.")
         ] = None,
+        record: Annotated[
+            str | None,
+            typer.Option("--record", metavar="CUSTOMER", help="Write a test of what happened to this customer."),
+        ] = None,
+        days: Annotated[int, typer.Option(min=1, max=400, metavar="N", help="So many days of the record.")] = 14,
+        output: Annotated[
+            Path | None,
+            typer.Option("-o", "--out", metavar="FILE", help="Its file. Default: rules/tests/recorded-N.test.yaml."),
+        ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         """Run the tests of the rules on a virtual clock. In a store of their own. Exit 0 all hold, 2 not, 1 error."""
@@ -39,6 +48,9 @@ def register(app: typer.Typer) -> None:
         from outbound.services.ruletests.running import chosen
 
         rules, templates, _ = folders(rules, templates, None)
+        if record is not None:
+            _record(record, days, (rules, templates), output, as_json=as_json)
+            return
         files = releases.read_files(rules, templates)
         tests = chosen(find_tests(rules), names or [])
         with steps("test") as told:
@@ -58,6 +70,35 @@ def register(app: typer.Typer) -> None:
             raise typer.Exit(EXIT_ERROR)
         if suite.failures or (coverage and suite.uncovered):
             raise typer.Exit(EXIT_CHANGES)
+
+
+def _record(who: str, days: int, folders: tuple[Path, Path], output: Path | None, *, as_json: bool) -> None:
+    """Write the test of one customer's days, and say where the record differs from it."""
+    from outbound.domain.errors import OutboundError
+    from outbound.interfaces.cli.context import open_context
+    from outbound.interfaces.cli.output import counted, print_json
+    from outbound.services import customers, releases
+    from outbound.services.ruletests.recording import Customer, free_name, record
+
+    rules, templates = folders
+    file = output or free_name(rules / "tests")
+    if not file.resolve().is_relative_to((rules / "tests").resolve()) or not file.name.endswith(".test.yaml"):
+        raise OutboundError("test.file", f"{file} would not be found", f"name a .test.yaml in {rules / 'tests'}")
+    if file.exists():
+        raise OutboundError("test.file", f"{file} exists", "name another with -o")
+    path = "rules/tests/" + file.resolve().relative_to((rules / "tests").resolve()).as_posix()
+    with open_context() as context:
+        identity = customers.find_one(context.reader, context.keyring, who)
+        wanted = Customer(id=identity, days=days, now=context.now())
+        made = record(context.reader, context.keyring, releases.read_files(rules, templates), wanted, path=path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(made.text, encoding="utf-8")
+    if as_json:
+        print_json({"file": str(file), "messages": made.messages, "reasons": made.reasons, "differs": made.differences})
+        return
+    typer.echo(f"{file}: {counted(made.messages, 'message')}, {counted(made.reasons, 'reason')} for silence.")
+    for one in made.differences:
+        typer.echo(f"  differs from the record: {one}")
 
 
 def as_printed(suite: "Suite") -> dict[str, Any]:

@@ -14,20 +14,25 @@ from outbound.domain.rule import ScriptTrigger
 from outbound.domain.source import Problem, Span
 from outbound.engine.rulefiles.findings import Findings, did_you_mean
 from outbound.engine.rulefiles.nodes import ListNode, MapNode, Node, ScalarNode
-from outbound.engine.rulefiles.values import parse_duration, zone_exists
+from outbound.engine.rulefiles.values import parse_date, parse_duration, zone_exists
 from outbound.engine.rulefiles.yaml_source import read_documents
 from outbound.engine.timing.walls import add, resolve_wall
 from outbound.engine.timing.zones import zone_named
 from outbound.services.events import check_event, typed_fields
-from outbound.services.ruletests.values import Expected, Happening, RuleTest, Silence, Somebody
+from outbound.services.ruletests.values import Ambit, Expected, Happening, RuleTest, Silence, Somebody, Words
 from outbound.services.sends import typed_arguments
 
 CODE: Final = "rule-test"
 _DEFAULTS: Final = "_defaults"
 _TOP: Final = ("test", "rules", "policy", "clock", "customers", "events", "expect", "why_not", "end")
 _EXPECT: Final = ("at", "channel", "template", "rule", "topic", "held_by")
-_SPECIAL: Final = ("reach", "consent", "refused", "prefers")
+_WORDS: Final = ("consent", "refused", "blocked")
+_KINDS: Final = ("event", "send", "set", *_WORDS)
 _RESERVED: Final = ("language", "timezone", "country", "email", "phone")
+_STATED: Final = ("prefers", "quiet_from", "quiet_to", "pause_from", "pause_to", "frequency")
+_EVERY_CLASS: Final = "all"
+_CLOCK: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+_STATEMENTS: Final = {"quiet": 'write "21:00"', "pause": 'write "2026-12-24"', "frequency": "the only one is fewer"}
 _OFFSET: Final = re.compile(r"\+\s*(\d+\w+)")
 _JOURNEYS: Final = "journeys are not built in this version: a test cannot name a step or the end of one"
 
@@ -118,7 +123,7 @@ class _Reader:
             self._wrong(told["stop"].span, "the clock stops before it starts")
 
     def _customers(self, node: Node) -> None:
-        known = (*_SPECIAL, *_RESERVED, *self._ruleset.schema.customer)
+        known = ("reach", *_WORDS, *_STATED, *_RESERVED, *self._ruleset.schema.customer)
         written = self._map(node, None)
         defaults = self._map(written[_DEFAULTS], known) if _DEFAULTS in written else {}
         for name, value in written.items():
@@ -131,33 +136,65 @@ class _Reader:
             self._wrong(node.span, "a test needs a customer")
 
     def _person(self, name: str, span: Span, told: Mapping[str, Node]) -> None:
-        plain = {key: self._scalar(node) for key, node in told.items() if key not in _SPECIAL}
-        reserved = {key: value for key, value in plain.items() if key in _RESERVED}
+        profile = {key: node for key, node in told.items() if key not in ("reach", *_WORDS)}
         try:
-            declared = {k: field for k, field in self._ruleset.schema.customer.items() if k not in (*_RESERVED, "id")}
-            # Only the attributes the test cares about: none is required here.
-            optional = {key: replace(field, required=False) for key, field in declared.items()}
-            values = typed_fields(name, optional, {k: v for k, v in plain.items() if k not in (*_RESERVED, "id")})
+            values = self._profile(name, {key: node for key, node in profile.items() if key != "id"})
         except OutboundError as error:
             self._error(span, error.message, error.remedy)
             return
         reach = [self._channel(node) for node in self._list(told["reach"])] if "reach" in told else None
         if reach is None:
-            reach = [c for c, key in ((ChannelName.EMAIL, "email"), (ChannelName.SMS, "phone")) if key in plain]
-        self._people[name] = Somebody(
-            id=name,
-            attributes={**values, **reserved},
-            reach=tuple(reach),
-            consent=self._topics(told.get("consent")),
-            refused=self._topics(told.get("refused")),
-            prefers=self._channel(told["prefers"]) if "prefers" in told else None,
+            reach = [c for c, key in ((ChannelName.EMAIL, "email"), (ChannelName.SMS, "phone")) if key in told]
+        self._people[name] = Somebody(id=name, attributes=values, reach=tuple(reach), words=self._words(told))
+
+    def _profile(self, name: str, told: Mapping[str, Node]) -> dict[str, Scalar]:
+        """Attributes by their types and what is stated, only what the test cares about. Raises OutboundError."""
+        declared = {
+            key: replace(field, required=False)
+            for key, field in self._ruleset.schema.customer.items()
+            if key in told and key not in (*_RESERVED, *_STATED)
+        }
+        plain = {key: self._scalar(node) for key, node in told.items() if key not in _STATED}
+        typed = typed_fields(name, declared, {key: plain[key] for key in declared})
+        stated = {key: self._statement(key, node) for key, node in told.items() if key in _STATED}
+        if "prefers" in stated:
+            stated["preferred_channel"] = stated.pop("prefers")
+        return {**plain, **typed, **stated}
+
+    def _statement(self, key: str, node: Node) -> Scalar:
+        """One preference as the customer's row holds it; nothing written takes it back."""
+        written = self._scalar(node)
+        if written is None:
+            return None
+        text = str(written)
+        if key == "prefers":
+            return self._channel(node).value
+        good = {
+            "quiet": _CLOCK.fullmatch(text) is not None,
+            "pause": parse_date(text) is not None,
+            "frequency": text == "fewer",
+        }[key.partition("_")[0]]
+        if not good:
+            self._wrong(node.span, f"'{text}' is no value of {key}", _STATEMENTS[key.partition("_")[0]])
+        return text
+
+    def _words(self, told: Mapping[str, Node]) -> Words:
+        blocked = []
+        for node in self._list(told.get("blocked")):
+            name, _, scope = self._text(node).partition("/")
+            classes = sorted({topic.message_class.name for topic in self._ruleset.policy.topics.values()})
+            if scope and scope not in classes:
+                self._wrong(node.span, f"there is no class '{scope}'", did_you_mean(scope, classes))
+            blocked.append((self._named_channel(node, name), scope or _EVERY_CLASS))
+        return Words(
+            consent=self._topics(told.get("consent")), refused=self._topics(told.get("refused")), blocked=tuple(blocked)
         )
 
     def _happening(self, node: Node) -> Happening:
-        told = self._map(node, ("at", "event", "send", "set", "customer", "data"))
-        kinds = [key for key in ("event", "send", "set") if key in told]
+        told = self._map(node, ("at", *_KINDS, "customer", "data"))
+        kinds = [key for key in _KINDS if key in told]
         if len(kinds) != 1 or "at" not in told or "customer" not in told:
-            self._wrong(node.span, "a happening needs 'at', 'customer' and one of 'event', 'send', 'set'")
+            self._wrong(node.span, f"a happening needs 'at', 'customer' and one of {', '.join(map(repr, _KINDS))}")
         at = self._moment(told["at"])
         if at > self._stop:
             self._wrong(told["at"].span, "this is after the clock stops", "set clock.stop later")
@@ -171,11 +208,11 @@ class _Reader:
                 return Happening(at=at, customers=customers, span=node.span, event=name, data=data)
             if kinds == ["send"]:
                 return self._sent(what, at, customers, values, node.span)
-            known = (*_RESERVED, *self._ruleset.schema.customer)
-            changed = {key: self._scalar(one) for key, one in self._map(what, known).items()}
-            declared = {k: f for k, f in self._ruleset.schema.customer.items() if k in changed and k not in _RESERVED}
-            typed = typed_fields("set", declared, {k: v for k, v in changed.items() if k not in _RESERVED})
-            return Happening(at=at, customers=customers, span=node.span, set={**changed, **typed})
+            if kinds == ["set"]:
+                known = (*_STATED, *_RESERVED, *self._ruleset.schema.customer)
+                changed = self._profile("set", self._map(what, known))
+                return Happening(at=at, customers=customers, span=node.span, set=changed)
+            return Happening(at=at, customers=customers, span=node.span, words=self._words(told))
         except OutboundError as error:
             self._wrong(node.span, error.message, error.remedy)
 
@@ -252,20 +289,23 @@ class _Reader:
         return name
 
     def _channel(self, node: Node) -> ChannelName:
-        name = self._text(node)
+        return self._named_channel(node, self._text(node))
+
+    def _named_channel(self, node: Node, name: str) -> ChannelName:
         try:
             return ChannelName(name)
         except ValueError:
             self._wrong(node.span, f"there is no channel '{name}'", did_you_mean(name, list(ChannelName)))
 
-    def _topics(self, node: Node | None) -> tuple[str, ...]:
+    def _topics(self, node: Node | None) -> tuple[Ambit, ...]:
+        """Topics, each of every channel or of one (``newsletter/sms``)."""
         found = []
         for one in self._list(node):
-            topic = self._text(one)
+            topic, _, channel = self._text(one).partition("/")
             if topic not in self._ruleset.policy.topics:
                 hint = did_you_mean(topic, self._ruleset.policy.topics)
                 self._wrong(one.span, f"there is no topic '{topic}'", hint)
-            found.append(topic)
+            found.append(Ambit(topic, self._named_channel(one, channel) if channel else None))
         return tuple(found)
 
     def _map(self, node: Node | None, known: Collection[str] | None) -> dict[str, Node]:

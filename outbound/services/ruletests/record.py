@@ -31,8 +31,9 @@ class Got:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """``messages`` by customer in the order they left; ``reasons`` by customer and rule, most recent last.
+    """``messages`` by customer in the order they left, of one instant the more important first.
 
+    ``reasons`` by customer and rule, most recent last.
     ``clauses`` are the lines of ``who`` that kept somebody out, by rule; ``started`` the rules that decided about
     somebody; ``variants`` those exposed, by rule.
     """
@@ -66,7 +67,9 @@ def read(scratch: Database) -> Record:
         joined = sa.and_(leg.c.message_id == message.c.id, leg.c.n == message.c.leg)
         sent = sa.select(message, leg.c.channel.label("channel")).join(leg, joined)
         for row in connection.execute(
-            sent.where(state_is(MessageState.SENT)).order_by(message.c.sent_at, message.c.id)
+            sent.where(state_is(MessageState.SENT)).order_by(
+                message.c.sent_at, message.c.priority.desc(), message.c.rule, message.c.once
+            )
         ):
             messages[row.customer_id].append(
                 Got(

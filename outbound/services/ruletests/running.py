@@ -10,10 +10,11 @@ from outbound.domain.source import Problem
 from outbound.engine.rendering import Templates
 from outbound.services import releases
 from outbound.services.forecast.scratch import empty
+from outbound.services.releases import Active
 from outbound.services.ruletests.coverage import Coverage, Uncovered
 from outbound.services.ruletests.judging import judge
 from outbound.services.ruletests.reading import read_tests
-from outbound.services.ruletests.record import read
+from outbound.services.ruletests.record import Record, read
 from outbound.services.ruletests.values import Failure, RuleTest
 from outbound.services.ruletests.world import active_of, live_through
 
@@ -92,18 +93,21 @@ class Runner:
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        self.ruleset, _ = self._compiled("")
+        self.ruleset, self.templates = self._compiled("")
 
     def run(self, test: RuleTest, coverage: Coverage | None = None) -> Outcome:
-        """Live through one test."""
-        ruleset, templates = self._compiled(test.policy)
-        active = active_of(test, ruleset, templates)
-        with empty() as scratch:
-            live_through(scratch, test, active)
-            record = read(scratch)
+        """Live through one test, and judge it."""
+        active, record = self.live(test)
         if coverage is not None:
             coverage.add(test, active.ruleset, record)
         return Outcome(test=test, failures=tuple(judge(test, active, record)))
+
+    def live(self, test: RuleTest) -> tuple[Active, Record]:
+        """Live through one test: its release, and what came of it."""
+        active = active_of(test, *self._compiled(test.policy))
+        with empty() as scratch:
+            live_through(scratch, test, active)
+            return active, read(scratch)
 
     def _compiled(self, policy: str) -> tuple[Ruleset, Templates]:
         files = {**self._files, "rules/policy.yaml": self._files[policy]} if policy else self._files

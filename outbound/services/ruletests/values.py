@@ -9,21 +9,39 @@ from outbound.domain.customer import ChannelName, Scalar
 from outbound.domain.source import Span
 
 
+@dataclass(frozen=True, slots=True)
+class Ambit:
+    """What a word is about: a topic on one channel, or on all (None)."""
+
+    topic: str
+    channel: ChannelName | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """A yes or no to topics, and blocks on an address: the channel and the scope (``all`` or a class)."""
+
+    consent: tuple[Ambit, ...] = ()
+    refused: tuple[Ambit, ...] = ()
+    blocked: tuple[tuple[ChannelName, str], ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Somebody:
-    """One customer of a test. ``reach`` are the channels with an address, ``consent`` the topics they said yes to."""
+    """One customer of a test. ``reach`` are the channels with an address.
+
+    ``attributes`` are also what they stated, by the names of the customer's columns (``quiet_from``).
+    """
 
     id: str
     attributes: Mapping[str, Scalar]
     reach: tuple[ChannelName, ...] = (ChannelName.EMAIL,)
-    consent: tuple[str, ...] = ()
-    refused: tuple[str, ...] = ()
-    prefers: ChannelName | None = None
+    words: Words = field(default_factory=Words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happening:
-    """Something at ``at`` (UTC): an ``event``, a script rule ``send``, or attributes that are ``set``."""
+    """Something at ``at`` (UTC): an ``event``, a script rule ``send``, attributes that are ``set``, or ``words``."""
 
     at: datetime
     customers: tuple[str, ...]
@@ -32,6 +50,7 @@ class Happening:
     send: str = ""
     set: Mapping[str, Scalar] = field(default_factory=dict)
     data: Mapping[str, Scalar] = field(default_factory=dict)
+    words: Words | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from outbound.domain.consent import ConsentEvent, ConsentState, Evidence
+from outbound.domain.consent import ConsentEvent, ConsentState, Evidence, Suppression
 from outbound.domain.customer import ChannelName, Event, Scalar
 from outbound.domain.ids import new_id
 from outbound.domain.keyring import Keyring
@@ -18,11 +19,13 @@ from outbound.services import sends
 from outbound.services.baselines import take_baselines
 from outbound.services.forecast.course import Stretch, live
 from outbound.services.forecast.unplugged import Account, unplugged
+from outbound.services.preferences import refresh_zone
 from outbound.services.releases import Active
-from outbound.services.ruletests.values import Happening, RuleTest, Somebody
-from outbound.storage import consents, customers, events
+from outbound.services.ruletests.values import Ambit, Happening, RuleTest, Somebody, Words
+from outbound.storage import consents, customers, events, suppressions
 from outbound.storage.customers import StoredAddress, Update
 from outbound.storage.database import Database
+from outbound.storage.people import load_people
 
 KEYRING = Keyring.parse("test:" + "5a" * 32)
 """Hashes the addresses of people who do not exist."""
@@ -30,7 +33,7 @@ KEYRING = Keyring.parse("test:" + "5a" * 32)
 _BY = "test"
 _BEFORE = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
-_COLUMNS = ("language", "timezone", "country")
+_PAUSES = ("pause_from", "pause_to")
 _WRITTEN = {ChannelName.EMAIL: "email", ChannelName.SMS: "phone"}
 
 
@@ -90,8 +93,15 @@ class _Happenings:
             with database.write() as connection:
                 if one.event:
                     events.append(connection, _events_of(one, number), now=now)
-                for customer in one.customers if one.set else ():
-                    customers.apply(connection, _update(customer, one.set), source=_BY, now=now)
+                for customer in one.customers:
+                    if one.set:
+                        customers.apply(connection, _update(customer, one.set), source=_BY, now=now)
+                        refresh_zone(connection, customer)
+                    if one.words:
+                        addresses = {
+                            a.channel: a.value for a in load_people(connection, [customer])[customer].customer.addresses
+                        }
+                        _hear(connection, self._active, customer, one.words, addresses, now=now)
 
 
 def _events_of(one: Happening, number: int) -> Sequence[Event]:
@@ -111,37 +121,59 @@ def _events_of(one: Happening, number: int) -> Sequence[Event]:
 def _add(connection: Connection, active: Active, somebody: Somebody, number: int, *, now: datetime) -> None:
     update = _update(somebody.id, somebody.attributes)
     addresses = {channel: _address(somebody, channel, number) for channel in somebody.reach}
-    columns = dict(update.columns)
-    if somebody.prefers is not None:
-        columns["preferred_channel"] = somebody.prefers.value
-    customers.apply(connection, replace(update, columns=columns, addresses=addresses), source=_BY, now=now)
+    customers.apply(connection, replace(update, addresses=addresses), source=_BY, now=now)
     phone = addresses[ChannelName.SMS].value if ChannelName.SMS in addresses else None
-    source = zone_source(columns.get("timezone"), columns.get("country"), phone)
+    source = zone_source(update.columns.get("timezone"), update.columns.get("country"), phone)
     customers.set_zone_source(connection, {somebody.id: source})
-    for topic in somebody.consent:
-        _say(connection, somebody, topic, ConsentState.GRANTED, now)
-        for channel, address in addresses.items():
-            if active.ruleset.policy.topics[topic].need(channel) is ConsentNeed.DOUBLE_OPT_IN:
-                _say(connection, somebody, topic, ConsentState.GRANTED, now, channel=channel, address=address.value)
-    for topic in somebody.refused:
-        _say(connection, somebody, topic, ConsentState.WITHDRAWN, now)
+    known = {channel: address.value for channel, address in addresses.items()}
+    _hear(connection, active, somebody.id, somebody.words, known, now=now)
+
+
+def _hear(
+    connection: Connection,
+    active: Active,
+    customer: str,
+    words: Words,
+    addresses: Mapping[ChannelName, str],
+    *,
+    now: datetime,
+) -> None:
+    """Record what somebody said. A yes is confirmed on each channel where a double opt-in is needed."""
+    for ambit in words.consent:
+        topic = active.ruleset.policy.topics[ambit.topic]
+        double = [
+            channel
+            for channel in addresses
+            if ambit.channel in (None, channel) and topic.need(channel) is ConsentNeed.DOUBLE_OPT_IN
+        ]
+        if ambit.channel not in double:
+            _say(connection, customer, ambit, ConsentState.GRANTED, now)
+        for channel in double:
+            confirmed = Ambit(ambit.topic, channel)
+            _say(connection, customer, confirmed, ConsentState.GRANTED, now, address=addresses[channel])
+    for ambit in words.refused:
+        _say(connection, customer, ambit, ConsentState.WITHDRAWN, now)
+    for channel, scope in words.blocked:
+        if channel in addresses:
+            hashed = KEYRING.address_hash(channel, addresses[channel])
+            block = Suppression(channel=channel, address_hash=hashed, scope=scope, reason=_BY, at=now)
+            suppressions.add(connection, [block])
 
 
 def _say(
     connection: Connection,
-    somebody: Somebody,
-    topic: str,
+    customer: str,
+    ambit: Ambit,
     state: ConsentState,
     now: datetime,
     *,
-    channel: ChannelName | None = None,
     address: str | None = None,
 ) -> None:
     event = ConsentEvent(
         id=new_id(now),
-        customer_id=somebody.id,
-        topic=topic,
-        channel=channel,
+        customer_id=customer,
+        topic=ambit.topic,
+        channel=ambit.channel,
         state=state,
         at=now,
         recorded_at=now,
@@ -163,6 +195,7 @@ def _address(somebody: Somebody, channel: ChannelName, number: int) -> StoredAdd
 
 
 def _update(customer: str, values: Mapping[str, Scalar]) -> Update:
-    own = {name: value for name, value in values.items() if name not in (*_COLUMNS, *_WRITTEN.values())}
-    columns = {name: value for name, value in values.items() if name in _COLUMNS}
+    columns: dict[str, Any] = {name: value for name, value in values.items() if name in customers.COLUMNS}
+    columns |= {name: date.fromisoformat(columns[name]) for name in _PAUSES if columns.get(name)}
+    own = {name: value for name, value in values.items() if name not in (*columns, *_WRITTEN.values())}
     return Update(customer_id=customer, columns=columns, attributes=own)

@@ -108,6 +108,9 @@ def test_a_missing_message_and_a_wrong_reason_say_what_the_reason_is(tested: Sho
         ("[../rules.yaml]", "[../rule.yaml]", "there is no file rules/rule.yaml"),
         ("rule: notice, reason", "rule: notices, reason", "there is no rule 'notices'"),
         ("send: notice", "send: receipt", "is not a rule that a script starts"),
+        ("reach: [email]", "reach: [email], quiet_from: 9pm", "'9pm' is no value of quiet_from"),
+        ("reach: [email]", "reach: [email], refused: newsletter/fax", "there is no channel 'fax'"),
+        ("reach: [email]", "reach: [email], blocked: email/news", "there is no class 'news'"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named_with_its_place(tested: Shop, old: str, new: str, told: str) -> None:
@@ -163,3 +166,22 @@ def test_the_shipped_rules_have_tests_that_cover_every_line() -> None:
     suite = run_tests(releases.read_files(ROOT / "rules", ROOT / "templates"), find_tests(ROOT / "rules"))
     assert suite.good, [failure.render() for failure in suite.failures]
     assert [one.render() for one in suite.uncovered] == []
+
+
+def test_words_blocks_and_hours_of_their_own_count_from_when_they_are_told(tested: Shop) -> None:
+    change(tested, "  _defaults: {country: IT, reach: [email]}", "  _defaults: {country: IT, reach: [email, sms]}")
+    test = (tested.folder / NAME).read_text()
+    told = test.replace("customers:", "customers:\n  cleo: {prefers: sms}").replace("expect:", LATER)
+    tested.write(NAME, told)
+    assert tested.run("test").out == "8 passed in 1 test.\n"
+
+
+LATER = """  - {at: +1h, set: {prefers: email}, customer: cleo}
+  - {at: +2h, blocked: email/service, customer: cleo}
+  - {at: +61m, send: notice, customer: cleo, data: {what: one}}
+  - {at: +3h, send: notice, customer: cleo, data: {what: two}}
+expect:
+  cleo:
+    - {at: "2026-11-02T11:01", channel: email}
+    - {at: "2026-11-02T13:00", channel: sms}
+"""
