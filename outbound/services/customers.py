@@ -10,7 +10,7 @@ from outbound.domain.errors import OutboundError
 from outbound.domain.keyring import Keyring
 from outbound.domain.person import ConsentEntry
 from outbound.services.preferences import refresh_zone
-from outbound.storage import consents, customer_merge, customers, people, suppressions, timeline
+from outbound.storage import consents, customer_merge, customers, operations, people, suppressions, timeline
 from outbound.storage.customer_merge import MergeResult
 from outbound.storage.database import Database
 from outbound.storage.timeline import Entry, Place
@@ -89,6 +89,8 @@ def show(database: Database, keyring: Keyring, text: str, *, limit: int = PAGE, 
 def merge(database: Database, *, loser: str, winner: str, by: str, now: datetime, dry_run: bool = False) -> MergeResult:
     """Make ``loser`` part of ``winner``: one person from now on, with everything that was sent and said.
 
+    Who merged them is on record (C44), unless it was tried only.
+
     Raises OutboundError ``customer.unknown``, or ``customer.merge`` where the two are one already.
     """
     with database.write() as connection:
@@ -102,6 +104,8 @@ def merge(database: Database, *, loser: str, winner: str, by: str, now: datetime
         savepoint = connection.begin_nested()
         result = customer_merge.merge(connection, loser, target, now=now, source=f"merge by {by}")
         refresh_zone(connection, target)
+        details = {"merged": loser, "cancelled": result.cancelled}
+        operations.record(connection, kind="customer.merge", subject=target, by=by, note="", now=now, details=details)
         if dry_run:
             savepoint.rollback()
         else:

@@ -11,7 +11,17 @@ from sqlalchemy.engine import Connection
 from outbound.domain.message import Message
 from outbound.storage.outbox import as_message, message_columns
 from outbound.storage.sets import among
-from outbound.storage.tables import customer_change, event, interaction, leg, message, sms_in
+from outbound.storage.tables import (
+    customer_change,
+    decision,
+    delivery_event,
+    event,
+    interaction,
+    leg,
+    membership,
+    message,
+    sms_in,
+)
 
 FORGOTTEN: Final[Mapping[str, Any]] = {"forgotten": {}}
 """The context of a message whose own was pruned: what it said is not known any more."""
@@ -72,6 +82,34 @@ def interactions(connection: Connection, ids: Sequence[str]) -> list[dict[str, A
     names = ("at", "kind", "channel", "subject", "text", "address", "source", "by")
     columns = (interaction.c[name] for name in names)
     return _all(connection, sa.select(*columns), interaction, ids, interaction.c.at, interaction.c.id)
+
+
+def deliveries(connection: Connection, ids: Sequence[str], address_hashes: Sequence[str]) -> list[dict[str, Any]]:
+    """What providers and mail servers told about the customer's messages and addresses."""
+    table = delivery_event
+    names = ("at", "kind", "bounce", "reason", "code", "detail", "automated", "provider", "message_id", "received_at")
+    theirs = sa.or_(
+        among(connection, table.c.customer_id, ids), among(connection, table.c.address_hash, address_hashes)
+    )
+    query = sa.select(*(table.c[name] for name in names)).where(theirs)
+    return [
+        dict(row) for row in connection.execute(query.order_by(table.c.at, table.c.provider, table.c.key)).mappings()
+    ]
+
+
+def decisions(connection: Connection, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """What rules decided about the customer, sent or not, and into which group of an experiment they fell."""
+    table = decision
+    names = ("at", "rule", "once", "step", "verdict", "reason", "detail", "channel", "experiment", "variant")
+    columns = (table.c[name] for name in names)
+    return _all(connection, sa.select(*columns), table, ids, table.c.at, table.c.rule, table.c.once, table.c.step)
+
+
+def segments(connection: Connection, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The segments that a rule watches and the customer is or was in: what we made of what we know (GDPR art. 15)."""
+    table = membership
+    columns = (table.c.at, table.c.segment, table.c.inside, table.c.entries)
+    return _all(connection, sa.select(*columns), table, ids, table.c.segment)
 
 
 def _all(

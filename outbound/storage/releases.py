@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,6 +13,7 @@ from sqlalchemy.engine import Connection
 from outbound.domain.ids import content_hash
 from outbound.domain.release import Files
 from outbound.storage import tables
+from outbound.storage.prepared import Prepared
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a ZIP can hold: the same files give the same bytes
 
@@ -78,9 +80,14 @@ def activate(connection: Connection, release_id: str, *, by: str, now: datetime)
 
 def newest(connection: Connection) -> tuple[int, str] | None:
     """Number and release of the newest activation."""
+    rows = _newest_query(connection.dialect.name).rows(connection)
+    return (rows[0][0], rows[0][1]) if rows else None
+
+
+@cache
+def _newest_query(_dialect: str) -> Prepared:
     listed = tables.active_release
-    row = connection.execute(sa.select(listed.c.n, listed.c.release_id).order_by(listed.c.n.desc()).limit(1)).first()
-    return None if row is None else (row.n, row.release_id)
+    return Prepared(sa.select(listed.c.n, listed.c.release_id).order_by(listed.c.n.desc()).limit(1))
 
 
 def content(connection: Connection, release_id: str) -> bytes | None:

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
+    from outbound.domain.consent import Evidence
     from outbound.domain.customer import ChannelName
     from outbound.interfaces.cli.context import Context
 
@@ -39,8 +41,7 @@ def grant(
     """Record that somebody agreed, with what proves it. Nothing is granted without a source."""
     from outbound.domain.consent import SOFT_SPAM, Evidence
     from outbound.interfaces.cli.arguments import operator
-    from outbound.interfaces.cli.context import open_context
-    from outbound.services import audit, consent_ledger, preferences
+    from outbound.services import preferences
 
     evidence = Evidence(
         source=source,
@@ -55,22 +56,7 @@ def grant(
         told=told,
         not_refused=not_refused,
     )
-    with open_context() as context:
-        consent_ledger.require_topic(context.active().ruleset.policy, topic)
-        identity, on, at = _subject(context, who, channel, said)
-        now = context.now()
-        changed = preferences.grant(
-            context.database, customer_id=identity, topic=topic, channel=on, evidence=evidence, now=now, at=at
-        )
-        audit.note(
-            context.database,
-            kind="consent.grant",
-            customer_id=identity,
-            by=operator(),
-            now=now,
-            details={"topic": topic, "channel": channel},
-        )
-    _say(identity, topic, channel, "granted", changed=changed, as_json=as_json)
+    _write(preferences.grant, "granted", who, topic, channel, said, evidence=evidence, as_json=as_json)
 
 
 def withdraw(
@@ -85,26 +71,39 @@ def withdraw(
     """Record that somebody wants no more. It holds at the next gate; repeating it changes nothing."""
     from outbound.domain.consent import Evidence
     from outbound.interfaces.cli.arguments import operator
-    from outbound.interfaces.cli.context import open_context
-    from outbound.services import audit, consent_ledger, preferences
+    from outbound.services import preferences
 
     evidence = Evidence(source=source or f"operator {operator()}", actor=f"operator {operator()}")
+    _write(preferences.withdraw, "withdrawn", who, topic, channel, said, evidence=evidence, as_json=as_json)
+
+
+def _write(
+    say: "Callable[..., bool]",
+    state: str,
+    who: str,
+    topic: str,
+    channel: str,
+    said: str,
+    *,
+    evidence: "Evidence",
+    as_json: bool,
+) -> None:
+    """Put the word on the ledger, and who wrote it down into the audit."""
+    from outbound.interfaces.cli.arguments import operator
+    from outbound.interfaces.cli.context import open_context
+    from outbound.services import audit, consent_ledger
+
     with open_context() as context:
         consent_ledger.require_topic(context.active().ruleset.policy, topic)
         identity, on, at = _subject(context, who, channel, said)
         now = context.now()
-        changed = preferences.withdraw(
+        changed = say(
             context.database, customer_id=identity, topic=topic, channel=on, evidence=evidence, now=now, at=at
         )
-        audit.note(
-            context.database,
-            kind="consent.withdraw",
-            customer_id=identity,
-            by=operator(),
-            now=now,
-            details={"topic": topic, "channel": channel},
-        )
-    _say(identity, topic, channel, "withdrawn", changed=changed, as_json=as_json)
+        kind = "consent.grant" if state == "granted" else "consent.withdraw"
+        details = {"topic": topic, "channel": channel}
+        audit.note(context.database, kind=kind, customer_id=identity, by=operator(), now=now, details=details)
+    _say(identity, topic, channel, state, changed=changed, as_json=as_json)
 
 
 def _subject(

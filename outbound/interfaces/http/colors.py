@@ -1,6 +1,7 @@
 """The brand's colour on pages, with enough contrast to read by (WCAG 2.2, 1.4.3: 4.5 to 1)."""
 
 from functools import lru_cache
+from html import escape
 
 DEFAULT = "#1f5a48"
 _LIGHT_PAPER, _DARK_CARD = "#eef1ee", "#20302c"
@@ -14,6 +15,17 @@ def scheme(color: str) -> dict[str, str]:
     """The style sheet's variables for light and for dark screens. ``color``: six hex digits after ``#``, or ""."""
     brand = color.lower() or DEFAULT
     return {"light": _variables(brand, _LIGHT_PAPER, _LIGHT_INK), "dark": _variables(brand, _DARK_CARD, _DARK_INK)}
+
+
+def icon(color: str, letter: str) -> str:
+    """The sign of the brand in a browser's tab, as SVG: its letter, readable on its colour."""
+    brand = color.lower() or DEFAULT
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
+        f'<rect width="32" height="32" rx="7" fill="{brand}"/>'
+        f'<text x="16" y="23" font-family="Georgia,serif" font-size="21" text-anchor="middle" '
+        f'fill="{_text_on(brand)}">{escape(letter)}</text></svg>'
+    )
 
 
 def contrast(one: str, other: str) -> float:

@@ -40,13 +40,18 @@ _COLUMNS: Final[Mapping[str, Sequence[str]]] = {
         *("actor", "ip", "user_agent", "proof", "jurisdiction", "recorded_at", "n", "hash"),
     ),
     "messages": (
-        *("created_at", "sent_at", "rule", "topic", "class", "channel", "address", "state", "reason", "language"),
+        *("id", "created_at", "sent_at", "rule", "topic", "class", "channel", "address", "state", "reason", "language"),
         *("subject", "text", "body"),
     ),
     "events": ("at", "name", "data", "source", "received_at"),
     "changes": ("at", "attribute", "old", "new", "source"),
     "interactions": ("at", "kind", "channel", "subject", "text", "address", "source", "by"),
     "texts": ("at", "meaning", "keyword", "text", "effect", "review"),
+    "deliveries": (
+        *("at", "kind", "bounce", "reason", "code", "detail", "automated", "provider", "message_id", "received_at"),
+    ),
+    "decisions": (*("at", "rule", "once", "step", "verdict", "reason", "detail", "channel", "experiment", "variant"),),
+    "segments": ("segment", "inside", "entries", "at"),
 }
 """The tables of the export and their columns in CSV; JSON has the same and more."""
 
@@ -107,6 +112,9 @@ def export(
             "changes": personal.changes(connection, ids),
             "interactions": personal.interactions(connection, ids),
             "texts": personal.texts(connection, ids),
+            "deliveries": personal.deliveries(connection, ids, hashes),
+            "decisions": personal.decisions(connection, ids),
+            "segments": personal.segments(connection, ids),
         }
     with database.write() as connection:
         operations.record(
@@ -143,6 +151,7 @@ def _messages(connection: Connection, database: Database, ids: Sequence[str], li
     for sent in personal.messages(connection, ids):
         message = sent.message
         row: dict[str, Any] = {
+            "id": message.id,
             "created_at": message.created_at,
             "sent_at": sent.sent_at,
             "rule": message.rule,

@@ -8,6 +8,7 @@ from trial_shop import Shop
 
 from outbound.domain.customer import ChannelName
 from outbound.domain.interaction import Interaction, InteractionKind
+from outbound.interfaces.cli.arguments import operator
 from outbound.storage import interactions
 
 
@@ -112,6 +113,8 @@ def test_two_records_become_one_after_a_rehearsal(shop: Shop) -> None:
     assert rehearsal.out.startswith("would move from ben to ada:")
     assert shop.run("customer", "show", "ben").out.startswith("ben\n")
     assert shop.run("customer", "merge", "ben", "ada", "--json").json["consents"] == 1
+    (noted,) = shop.run("audit", "ada", "--kind", "customer.merge", "--json").json  # C44; the rehearsal left nothing
+    assert (noted["by"], noted["details"]["merged"]) == (operator(), "ben")
     assert shop.run("customer", "show", "ben").out.startswith("ada (also ben)\n")
     assert "[customer.merge]" in shop.run("customer", "merge", "ada", "ada", status=1).err
     assert "[customer.unknown]" in shop.run("customer", "merge", "nobody", "ada", status=1).err

@@ -105,7 +105,15 @@ def test_repeating_it_is_fine_and_writes_nothing_more(site: Running) -> None:
 def test_safe_methods_change_nothing_on_any_address(site: Running, method: str) -> None:
     """C04, fault F72: scanners may ask for every link in every way."""
     before = site.everything()
-    for path in (site.path(), site.path(topic="offers"), "/health", "/ready", "/assets/x.png", "/u/k1.AAAA"):
+    for path in (
+        site.path(),
+        site.path(topic="offers"),
+        "/health",
+        "/ready",
+        "/assets/x.png",
+        "/icon.svg",
+        "/u/k1.AAAA",
+    ):
         site.ask(method, path)
     assert site.everything() == before
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, sync_playwright
-from site_kit import MESSAGE_ID, NOW, PROOF, Running, add_address, add_customer, add_message, publish, serve, shipped
+from site_kit import MESSAGE_ID, NOW, PROOF, Running, add_address, add_customer, add_message, publish, serve
 
 from outbound.domain.customer import ChannelName
 from outbound.domain.keyring import Keyring
@@ -53,10 +53,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     keyring = Keyring.parse("k1:" + "5a" * 32)
     database = Database(f"sqlite:///{tmp_path_factory.mktemp('browser') / 'site.db'}")
     tables.metadata.create_all(database.engine)
-    files = shipped()
-    cap = b"  - {class: marketing, max: 1, per: month, for: fewer}\n  - {channel: sms"
-    files["rules/policy.yaml"] = files["rules/policy.yaml"].replace(b"  - {channel: sms", cap, 1)
-    publish(database, files)
+    publish(database)
     for customer in ("c-1", "c-2"):
         add_customer(database, customer)
     add_address(database, keyring, ChannelName.EMAIL, "giulia@posta.example")

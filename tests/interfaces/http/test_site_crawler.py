@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import sqlalchemy as sa
 from site_kit import MESSAGE_ID, NOW, ROOT, Running, add_address, add_customer, publish, serve
 
 from outbound.domain.customer import ChannelName
@@ -11,7 +12,7 @@ from outbound.domain.message import Lane, Message, MessageState
 from outbound.domain.rendered import RenderedEmail, RenderedSms
 from outbound.engine.rendering.manifest import read_manifest
 from outbound.engine.rendering.report import Report
-from outbound.services import releases
+from outbound.services import page_requests, releases
 from outbound.services.rights import asking
 from outbound.storage import tables
 from outbound.storage.database import Database
@@ -92,9 +93,14 @@ def test_every_link_of_every_message_may_be_opened_by_every_scanner(tmp_path: Pa
             asking.link(site.links, "c-1", right, now=NOW).removeprefix("https://shop.example")
             for right in asking.Right
         }
+        wanted = {("gifts", ChannelName.EMAIL): "Gifts"}
+        page_requests.ask_confirmation(database, site.links, customer_id="c-1", wanted=wanted, now=NOW)
+        with database.read() as connection:
+            events = connection.execute(sa.select(tables.event.c.data)).scalars()
+            requests |= {data["link"].removeprefix("https://shop.example") for data in events}
         links = links_of_all_messages(site) | requests
         kinds = {link.split("/")[1] for link in links}
-        assert {"u", "p", "v", "assets", "rights"} <= kinds
+        assert {"u", "p", "v", "c", "assets", "rights"} <= kinds
         before = site.everything()
         seen: set[str] = set()
         for link in sorted(links):

@@ -16,7 +16,7 @@ from outbound.domain.message import Message
 from outbound.domain.policy import Topic
 from outbound.engine.rendering import Links
 from outbound.services.rights import exporting, spreadsheet
-from outbound.storage import personal, tables
+from outbound.storage import erasing, personal, tables
 
 
 def links(message: Message, channel: ChannelName, *, topic: Topic) -> Links:
@@ -47,10 +47,33 @@ def test_c38_the_archive_holds_profile_consents_messages_events_as_json_and_csv(
     assert [i["subject"] for i in whole["interactions"]] == ["Re: your order"]
     assert len(whole["messages"]) == 4
     assert {c["attribute"] for c in whole["changes"]} >= {"first_name", "email", "phone"}
-    for name in ("consents", "messages", "events", "changes", "interactions", "texts"):
+    assert [(d["kind"], d["detail"]) for d in whole["deliveries"]] == [("bounced", f"<{LISA['email']}> is full")]
+    assert [(s["segment"], s["inside"], s["entries"]) for s in whole["segments"]] == [("loyal", True, 1)]
+    assert {(d["verdict"], d["reason"]) for d in whole["decisions"]} == {("send", ""), ("skip", "unreachable")}
+    for name in ("consents", "messages", "events", "changes", "interactions", "texts", "deliveries", "decisions"):
         assert len(rows(files[f"{name}.csv"])) == len(whole[name]), name
     assert {"name": "first_name", "value": "Lisa"} in rows(files["profile.csv"])
     assert not any(mine in str(files) for mine in ("Byron", *BEN.values()))
+
+
+def test_c38_every_table_about_a_person_is_in_the_export(world: World) -> None:
+    """What is erased with a person is what they may read before; the rest is named with its reason."""
+    whole = {
+        "consent_event": "consents",
+        "customer_change": "changes",
+        "event": "events",
+        "interaction": "interactions",
+    }
+    whole |= {"membership": "segments", "sms_in": "texts", "delivery_event": "deliveries", "decision": "decisions"}
+    whole |= {"message": "messages", "leg": "messages", "customer": "profile", "address": "profile"}
+    said_elsewhere = {"consent", "consent_anchor"}
+    # what stands, and where a chain begins, both follow from the ledger
+    ours = {"attempt", "manifest", "operation", "inbox_event", "hook_post"}
+    # ours: how it left, work lists, operators, mail as it came, copies of events on their way elsewhere
+    assert set(whole) | said_elsewhere | ours == {*erasing.ERASED, *erasing.EMPTIED}
+    found = export(world)
+    assert all(found.tables[name] for name in set(whole.values()) - {"profile"})
+    assert "frequency" in found.profile
 
 
 def test_c38_bodies_are_rendered_again_while_the_context_is_kept(world: World) -> None:

@@ -3,9 +3,9 @@
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol, TypeVar
 
 from fastapi import Query
 
@@ -13,6 +13,14 @@ from outbound.domain.errors import OutboundError
 from outbound.domain.keyring import Keyring
 
 _SIGNATURE: Final = 16
+
+
+class _Entry(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+T = TypeVar("T", bound=_Entry)
 
 Cursor = Annotated[
     str | None, Query(max_length=2_000, description="`next` of the page before; leave it out for the first page")
@@ -51,6 +59,19 @@ def opened(keyring: Keyring, listing: str, cursor: str | None, parts: int) -> tu
 def instant(text: str) -> datetime:
     """An instant of a place."""
     return datetime.fromisoformat(text)
+
+
+def before(keyring: Keyring, listing: str, cursor: str | None) -> tuple[datetime, str] | None:
+    """Where the next page of a listing by instant and id, newest first, begins; None for its first page."""
+    place = opened(keyring, listing, cursor, 2)
+    return (instant(place[0]), place[1]) if place else None
+
+
+def further(
+    keyring: Keyring, listing: str, found: Sequence[T], limit: int, place: Callable[[T], datetime]
+) -> str | None:
+    """The cursor after the page ``found``, of entries with an id and an instant; None at the end of the listing."""
+    return seal(keyring, listing, (place(found[-1]).isoformat(), found[-1].id)) if len(found) == limit else None
 
 
 def _encode(raw: bytes) -> str:

@@ -12,7 +12,6 @@ from outbound.domain.customer import ChannelName, Customer, OwnQuietHours, Pause
 from outbound.domain.errors import OutboundError
 from outbound.interfaces.http.api.access import ApiOf, Caller, IdempotencyKey, repeatable, requires
 from outbound.interfaces.http.api.answers import given, told
-from outbound.interfaces.http.api.context import Api
 from outbound.interfaces.http.api.cursors import Cursor, Limit, opened, seal
 from outbound.interfaces.http.api.problems import documented
 from outbound.interfaces.http.api.values import Clock, Day, FieldName, Key, Line, Moment, Scalar, Strict, Told
@@ -130,25 +129,56 @@ async def read(customer: CustomerId, api: ApiOf) -> Response:
     return told(_as_told(await api.run(lambda: customer_reads.one(api.database, customer))))
 
 
+class _Writing:
+    """One request that writes a customer: whom, what, on whose behalf, and whether it was asked before."""
+
+    def __init__(
+        self,
+        customer: CustomerId,
+        body: CustomerFields,
+        request: Request,
+        api: ApiOf,
+        caller: Annotated[Caller, _WRITE],
+        idempotency_key: IdempotencyKey = None,
+    ) -> None:
+        self._customer, self._body, self._request = customer, body, request
+        self._api, self._caller, self._key = api, caller, idempotency_key
+
+    async def answer(self, *, whole: bool) -> Response:
+        """Write the customer and answer what the record has now."""
+        api, again = self._api, await repeatable(self._request, self._caller, self._key)
+        schema, now = (await api.declared()).schema, api.now()
+
+        def work() -> Answer:
+            done = write(
+                api.database,
+                api.keyring,
+                schema,
+                customer_id=self._customer,
+                fields=self._body.attributes,
+                whole=whole,
+                source=self._caller.name,
+                now=now,
+            )
+            told_now = _as_told(done.customer).model_dump(mode="json")
+            answer = told_now | {"new": done.new, "changed": list(done.changed)}
+            return Answer(status=201 if done.new else 200, body=json.dumps(answer, ensure_ascii=False))
+
+        return given(await api.run(lambda: idempotency.once(api.database, again, work, now=now)))
+
+
 @router.put(
     "/customers/{customer}",
     summary="Create or replace one customer",
     response_model=WrittenCustomer,
     responses={201: {"model": WrittenCustomer, "description": "The customer is new"}},
 )
-async def replace(
-    customer: CustomerId,
-    body: CustomerFields,
-    request: Request,
-    api: ApiOf,
-    caller: Annotated[Caller, _WRITE],
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def replace(writing: Annotated[_Writing, Depends()]) -> Response:
     """Store a customer as a whole: attributes that are not named are removed, preferences and consents stay.
 
     Scope: `customers:write`.
     """
-    return await _write(api, caller, request, customer, body, idempotency_key, whole=True)
+    return await writing.answer(whole=True)
 
 
 @router.patch(
@@ -157,16 +187,9 @@ async def replace(
     response_model=WrittenCustomer,
     responses=documented(404),
 )
-async def change(
-    customer: CustomerId,
-    body: CustomerFields,
-    request: Request,
-    api: ApiOf,
-    caller: Annotated[Caller, _WRITE],
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def change(writing: Annotated[_Writing, Depends()]) -> Response:
     """Change the attributes that are named; null removes one. Scope: `customers:write`."""
-    return await _write(api, caller, request, customer, body, idempotency_key, whole=False)
+    return await writing.answer(whole=False)
 
 
 @router.get(
@@ -203,36 +226,6 @@ async def store_preferences(
     )
     found = await api.run(lambda: customer_reads.one(api.database, customer))
     return told(_preferences(found.preference))
-
-
-async def _write(
-    api: Api,
-    caller: Caller,
-    request: Request,
-    customer: str,
-    body: CustomerFields,
-    key: str | None,
-    *,
-    whole: bool,
-) -> Response:
-    again = await repeatable(request, caller, key)
-    schema, now = (await api.declared()).schema, api.now()
-
-    def work() -> Answer:
-        done = write(
-            api.database,
-            api.keyring,
-            schema,
-            customer_id=customer,
-            fields=body.attributes,
-            whole=whole,
-            source=caller.name,
-            now=now,
-        )
-        answer = _as_told(done.customer).model_dump(mode="json") | {"new": done.new, "changed": list(done.changed)}
-        return Answer(status=201 if done.new else 200, body=json.dumps(answer, ensure_ascii=False))
-
-    return given(await api.run(lambda: idempotency.once(api.database, again, work, now=now)))
 
 
 def _as_told(customer: Customer) -> ToldCustomer:

@@ -10,7 +10,7 @@ from outbound.domain.access import Scope
 from outbound.domain.interaction import Interaction, InteractionKind
 from outbound.interfaces.http.api.access import ApiOf, Caller, IdempotencyKey, repeatable, requires
 from outbound.interfaces.http.api.answers import given, told
-from outbound.interfaces.http.api.cursors import Cursor, Limit, instant, opened, seal
+from outbound.interfaces.http.api.cursors import Cursor, Limit, before, further
 from outbound.interfaces.http.api.customers import CustomerId
 from outbound.interfaces.http.api.problems import documented
 from outbound.interfaces.http.api.values import Instant, Key, Moment, Strict, Text, Told
@@ -112,11 +112,9 @@ async def note(
 async def list_interactions(customer: CustomerId, api: ApiOf, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """What the customer said, newest first: replies, texts and notes. Scope: `timeline:read`."""
     listing = f"interactions|{customer}"
-    place = opened(api.keyring, listing, cursor, 2)
-    before = (instant(place[0]), place[1]) if place else None
-    found = await api.run(lambda: notes.listed(api.database, customer, limit=limit, before=before))
-    last = found[-1] if len(found) == limit else None
-    more = seal(api.keyring, listing, (last.at.isoformat(), last.id)) if last else None
+    place = before(api.keyring, listing, cursor)
+    found = await api.run(lambda: notes.listed(api.database, customer, limit=limit, before=place))
+    more = further(api.keyring, listing, found, limit, lambda one: one.at)
     return told(InteractionPage(interactions=[_as_told(one) for one in found], next=more))
 
 

@@ -9,7 +9,7 @@ from outbound.domain.access import Scope
 from outbound.domain.money import money_text
 from outbound.interfaces.http.api.access import ApiOf, requires
 from outbound.interfaces.http.api.answers import told
-from outbound.interfaces.http.api.cursors import Cursor, Limit, instant, opened, seal
+from outbound.interfaces.http.api.cursors import Cursor, Limit, before, further, instant, opened, seal
 from outbound.interfaces.http.api.customers import CustomerId
 from outbound.interfaces.http.api.problems import documented
 from outbound.interfaces.http.api.values import Key, Moment, Told
@@ -133,11 +133,9 @@ async def read_message(message: Annotated[Key, Path(description="its id")], api:
 async def list_messages(customer: CustomerId, api: ApiOf, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """The messages of one customer, newest first. Scope: `messages:read`."""
     listing = f"messages|{customer}"
-    place = opened(api.keyring, listing, cursor, 2)
-    before = (instant(place[0]), place[1]) if place else None
-    found = await api.run(lambda: records.messages(api.database, customer, limit=limit, before=before))
-    last = found[-1] if len(found) == limit else None
-    more = seal(api.keyring, listing, (last.created_at.isoformat(), last.id)) if last else None
+    place = before(api.keyring, listing, cursor)
+    found = await api.run(lambda: records.messages(api.database, customer, limit=limit, before=place))
+    more = further(api.keyring, listing, found, limit, lambda one: one.created_at)
     return told(MessagePage(messages=[_message(one) for one in found], next=more))
 
 
@@ -156,9 +154,9 @@ async def read_timeline(customer: CustomerId, api: ApiOf, limit: Limit = 50, cur
     """
     listing = f"timeline|{customer}"
     place = opened(api.keyring, listing, cursor, 3)
-    before = Place(at=instant(place[0]), kind=place[1], key=place[2]) if place else None
+    from_here = Place(at=instant(place[0]), kind=place[1], key=place[2]) if place else None
     identity, entries = await api.run(
-        lambda: customer_reads.history(api.database, customer, limit=limit, before=before)
+        lambda: customer_reads.history(api.database, customer, limit=limit, before=from_here)
     )
     last = entries[-1].place if len(entries) == limit else None
     more = seal(api.keyring, listing, (last.at.isoformat(), last.kind, last.key)) if last else None
@@ -187,13 +185,9 @@ async def list_runs(
 ) -> Response:
     """Runs, newest first, with their sums. Scope: `runs:read`."""
     listing = f"runs|{rule or ''}"
-    place = opened(api.keyring, listing, cursor, 2)
-    before = (instant(place[0]), place[1]) if place else None
-    found = await api.run(
-        lambda: records.runs(api.database, rule=rule or "", limit=limit, before=before, now=api.now())
-    )
-    last = found[-1] if len(found) == limit else None
-    more = seal(api.keyring, listing, (last.started_at.isoformat(), last.id)) if last else None
+    place = before(api.keyring, listing, cursor)
+    found = await api.run(lambda: records.runs(api.database, rule=rule or "", limit=limit, before=place, now=api.now()))
+    more = further(api.keyring, listing, found, limit, lambda one: one.started_at)
     return told(RunPage(runs=[_run(one) for one in found], next=more))
 
 
