@@ -83,6 +83,20 @@ class Loops:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Strangers:
+    """Caps on what anybody can set off: sign-ups and requests (fault F84). By UTC day; None: no cap.
+
+    ``per_address``: messages to one address; ``per_block``: to numbers that differ in their last four digits only;
+    ``per_ip``: for one IP address that events name in their field ``ip``; ``cost``: of all, in millionths.
+    """
+
+    per_address: int = 10
+    per_block: int | None = None
+    per_ip: int | None = None
+    cost: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MessageClass:
     """security, transactional, service or marketing. ``quiet`` lists the channels that keep quiet hours."""
 
@@ -211,4 +225,5 @@ class Policy:
     arbitration: Arbitration = Arbitration()
     holdout: GlobalHoldout | None = None
     loops: Loops = Loops()
+    strangers: Strangers = Strangers()
     sms_words: SmsWords = BUILT_IN

@@ -44,6 +44,7 @@ IMPERSONAL: Final = (
         "release",
         "run",
         "send_request",
+        "stranger_count",
         "suppression",
     ),
 )

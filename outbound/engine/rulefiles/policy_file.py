@@ -10,7 +10,7 @@ from outbound.engine.rulefiles.policy_caps import read_caps
 from outbound.engine.rulefiles.policy_classes import CLASS_NAMES, read_classes, read_topics
 from outbound.engine.rulefiles.policy_parts import read_blackout, read_calendars, read_channels, read_suppress
 from outbound.engine.rulefiles.policy_quiet import read_quiet_hours
-from outbound.engine.rulefiles.policy_sharing import read_arbitration, read_holdout, read_loops
+from outbound.engine.rulefiles.policy_sharing import read_arbitration, read_holdout, read_loops, read_strangers
 from outbound.engine.rulefiles.policy_sms import read_sms_words
 from outbound.engine.rulefiles.policy_waterfall import read_waterfall
 from outbound.engine.rulefiles.record import Record, open_record
@@ -29,6 +29,7 @@ POLICY_KEYS: Final = (
     "arbitration",
     "holdout",
     "loops",
+    "strangers",
     "zones",
     "calendars",
     "blackouts",
@@ -80,6 +81,7 @@ def read_policy(documents: list[Node], findings: Findings) -> Policy | None:
         arbitration=read_arbitration(record, findings),
         holdout=read_holdout(record, findings, classes),
         loops=read_loops(record, findings),
+        strangers=read_strangers(record, findings, {one.currency for one in channels.values()}),
         sms_words=read_sms_words(record, findings),
     )
 

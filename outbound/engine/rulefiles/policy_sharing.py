@@ -1,19 +1,22 @@
-"""``arbitration``, ``holdout`` and ``loops`` of the policy: who waits, who is left out, and where it ends."""
+"""``arbitration``, ``holdout``, ``loops``, ``strangers`` of the policy: who waits, who is left out, where it ends."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Final
 
 from outbound.domain.experiment import BUCKETS, GlobalHoldout
-from outbound.domain.policy import Arbitration, Loops, Losers, MessageClass
+from outbound.domain.money import millionths
+from outbound.domain.policy import Arbitration, Loops, Losers, MessageClass, Strangers
 from outbound.engine.rulefiles.codes import Code
 from outbound.engine.rulefiles.findings import Findings
 from outbound.engine.rulefiles.record import Record, open_record
 from outbound.engine.rulefiles.shapes import choice, integer, name
-from outbound.engine.rulefiles.values import duration, share
+from outbound.engine.rulefiles.values import duration, money, share
 
 ARBITRATION_KEYS: Final = ("window", "losers")
 HOLDOUT_KEYS: Final = ("share", "id")
 LOOPS_KEYS: Final = ("depth", "per_day")
+STRANGERS_KEYS: Final = ("per_address", "per_block", "per_ip", "cost")
 _LONGEST_WINDOW: Final = timedelta(hours=24)
 
 HOLDOUT_ID: Final = r"[a-z0-9][a-z0-9_.-]{0,62}"
@@ -61,4 +64,23 @@ def read_loops(policy: Record, findings: Findings) -> Loops:
     return Loops(
         depth=record.optional("depth", integer(1, 100)) or Loops().depth,
         per_day=record.optional("per_day", integer(1, 10_000)) or Loops().per_day,
+    )
+
+
+def read_strangers(policy: Record, findings: Findings, currencies: Collection[str]) -> Strangers:
+    """The caps on what anybody can set off; the default cap for an address where nothing is written."""
+    node = policy.optional_node("strangers")
+    record = open_record(node, findings, keys=STRANGERS_KEYS) if node is not None else None
+    if record is None:
+        return Strangers()
+    cost = record.optional("cost", money)
+    used = sorted(filter(None, currencies))
+    if cost is not None and used and cost.currency not in used:
+        message = f"'cost' is in {cost.currency}, but the policy counts in {' and '.join(used)}"
+        findings.error(Code.BAD_MONEY, record.value_span("cost"), message, f"write it like {used[0]} 25")
+    return Strangers(
+        per_address=record.optional("per_address", integer(1, 1_000)) or Strangers().per_address,
+        per_block=record.optional("per_block", integer(1, 1_000_000)),
+        per_ip=record.optional("per_ip", integer(1, 1_000_000)),
+        cost=millionths(cost.amount) if cost is not None else None,
     )

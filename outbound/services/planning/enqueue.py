@@ -25,6 +25,7 @@ from outbound.services.planning.judge import judge
 from outbound.services.planning.loops import Backstop, is_reactive
 from outbound.services.planning.occurrence import Prospect
 from outbound.services.planning.report import Counts
+from outbound.services.planning.strangers import Turnstile, is_public
 from outbound.services.releases import Active
 from outbound.storage import decisions, experiments, runs
 from outbound.storage.decisions import Verdict
@@ -43,18 +44,22 @@ def enqueue(
     memory: Memory | None = None,
     people: Mapping[str, Person] | None = None,
     backstop: Backstop | None = None,
+    turnstile: Turnstile | None = None,
 ) -> Counts:
     """Decide ``prospects`` and insert what follows from it, in the caller's transaction.
 
     The caller holds the rule's lock (``storage.runs.lock``). A candidate is an occurrence: who was decided
     under the same key before is not a candidate again, whichever run it was in, so a run planned twice counts
     everybody once. ``limited`` is the limit that the run exceeds: its messages are made, and wait for a person.
-    ``memory`` and ``people`` as for ``judge``; ``backstop`` counts for all rules of a transaction where it is given.
+    ``memory`` and ``people`` as for ``judge``; ``backstop`` counts for all rules of a transaction where it is given,
+    ``turnstile`` what strangers set off.
     """
     judgement = judge(connection, active, rule, prospects, now=now, run_id=run_id, memory=memory, people=people)
     judged = judgement.candidates
     if judged and is_reactive(rule):
         judged = (backstop or Backstop(connection, active.ruleset.policy.loops, now=now)).passed(judged)
+    if judged and turnstile is not None and is_public(rule):
+        judged = turnstile.passed(judged)
     if limited:
         judged = _stopped(judged, limited, now)
     clerk = _Rows(active, rule, run_id, now)

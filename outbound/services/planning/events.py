@@ -24,6 +24,7 @@ from outbound.services.planning.judge import judge
 from outbound.services.planning.loops import Backstop
 from outbound.services.planning.occurrence import Occurrence, Prospect, event_placeholders, template_of
 from outbound.services.planning.report import Counts
+from outbound.services.planning.strangers import Turnstile
 from outbound.services.planning.window import Pass
 from outbound.services.releases import Active
 from outbound.storage import chains, event_runs, pending, runs
@@ -102,6 +103,8 @@ class Batch:
         self._history = _history(connection, work, events)
         self._depths = _depths(connection, events)
         self._backstop = Backstop(connection, work.active.ruleset.policy.loops, now=work.now)
+        policy = work.active.ruleset.policy
+        self._turnstile = Turnstile(connection, policy, self._people, work.keyring, now=work.now)
         self._days: dict[tuple[str, str], _Day] = {}
         self._last = events[-1].id
 
@@ -164,6 +167,7 @@ class Batch:
                     now=self._work.now,
                     people=self._people,
                     backstop=self._backstop,
+                    turnstile=None if self._again else self._turnstile,
                 )
                 day.misses += [(customer_id, runs.NOT_COVERED) for customer_id in counts.outside]
                 self._work.counts.add(counts)

@@ -16,7 +16,7 @@ from outbound.storage.tables.customers import (
     sms_in,
     suppression,
 )
-from outbound.storage.tables.delivery import account_day, account_rate, breaker, evidence_look
+from outbound.storage.tables.delivery import account_day, account_rate, breaker, evidence_look, stranger_count
 from outbound.storage.tables.hooks import hook, hook_post
 from outbound.storage.tables.inbox import delivery_event, inbox_event
 from outbound.storage.tables.installation import active_release, daemon, installation, release
@@ -64,5 +64,6 @@ __all__ = [
     "run",
     "send_request",
     "sms_in",
+    "stranger_count",
     "suppression",
 ]

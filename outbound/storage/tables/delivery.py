@@ -55,7 +55,18 @@ class EvidenceLookRow(SQLModel, table=True):
     looked_at: datetime
 
 
+class StrangerCountRow(SQLModel, table=True):
+    """How much of a cap on what strangers set off was used on a day (ISO, UTC). ``key``: its kind and a keyed hash."""
+
+    __tablename__ = "stranger_count"
+
+    day: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    used: int = Field(sa_type=sa.BigInteger)
+
+
 breaker = table(BreakerRow)
 account_rate = table(AccountRateRow)
 account_day = table(AccountDayRow)
 evidence_look = table(EvidenceLookRow)
+stranger_count = table(StrangerCountRow)

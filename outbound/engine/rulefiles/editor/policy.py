@@ -40,7 +40,13 @@ from outbound.engine.rulefiles.policy_parts import (
     WEEKDAYS,
 )
 from outbound.engine.rulefiles.policy_quiet import QUIET_KEYS
-from outbound.engine.rulefiles.policy_sharing import ARBITRATION_KEYS, HOLDOUT_ID, HOLDOUT_KEYS, LOOPS_KEYS
+from outbound.engine.rulefiles.policy_sharing import (
+    ARBITRATION_KEYS,
+    HOLDOUT_ID,
+    HOLDOUT_KEYS,
+    LOOPS_KEYS,
+    STRANGERS_KEYS,
+)
 from outbound.engine.rulefiles.policy_sms import SMS_WORDS_KEYS
 from outbound.engine.rulefiles.policy_waterfall import NEXT_ON, NO_RECEIPT, WATERFALL_KEYS
 
@@ -82,6 +88,18 @@ def policy_schema(declared: Declared) -> Json:
                     "per_day": number(1, 10_000, "How many such messages a customer may get in a day."),
                 },
                 "Where it ends when rules set each other off.",
+            ),
+            "strangers": record(
+                STRANGERS_KEYS,
+                {
+                    "per_address": number(1, 1_000, "Messages to one address."),
+                    "per_block": number(
+                        1, 1_000_000, "Messages to numbers that differ in their last four digits only."
+                    ),
+                    "per_ip": number(1, 1_000_000, "Messages for one IP address, which events name in their field ip."),
+                    "cost": form(MONEY, "What all of them may cost.", "EUR 25"),
+                },
+                "Caps by day on what anybody can set off: sign-ups and requests.",
             ),
             "zones": table(form(COUNTRY, ""), zone("The zone that `at` means there."), "Countries with several zones."),
             "calendars": table(name(CALENDAR_NAME, ""), _calendar(), "Working days."),
