@@ -14,11 +14,11 @@ from outbound.config import Settings
 from outbound.domain.customer import ChannelName
 from outbound.domain.errors import ConfigurationError
 from outbound.domain.incoming import IncomingMessage
+from outbound.domain.pace import AccountPace
 from outbound.services import hooks, releases
 from outbound.services.alerts import Receiver
 from outbound.services.dispatch import Dispatcher
 from outbound.services.dispatch.kit import DispatchSettings
-from outbound.services.dispatch.pace import AccountPace
 from outbound.services.forecast import Account
 from outbound.services.inbox import MAIL, Inbox, Read
 from outbound.services.links import LinkMaker

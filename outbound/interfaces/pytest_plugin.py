@@ -85,6 +85,6 @@ def _rules_of(file: Path) -> Path | None:
 
 @lru_cache(maxsize=4)
 def _files(rules: Path) -> "Files":
-    from outbound.services import releases  # noqa: PLC0415 - as above
+    from outbound.services import working_copy  # noqa: PLC0415 - as above
 
-    return releases.read_files(rules, rules.parent / "templates")
+    return working_copy.read_files(rules, rules.parent / "templates")

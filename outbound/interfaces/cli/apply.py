@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
         from outbound.interfaces.cli.output import print_json
         from outbound.interfaces.cli.plan import as_printed, looking
         from outbound.interfaces.cli.progress import steps
-        from outbound.services import refusals, releases
+        from outbound.services import refusals, releases, working_copy
         from outbound.services.plans import applying, plan_file
         from outbound.services.ruletests.running import find_tests, refusing
 
@@ -50,7 +50,7 @@ def register(app: typer.Typer) -> None:
             settings, now = context.settings, context.now()
             kept = plan_file.read(file) if file is not None else None
             roots = {"rules": settings.rules_dir, "templates": settings.templates_dir}
-            files = releases.read_files(settings.rules_dir, settings.templates_dir)
+            files = working_copy.read_files(settings.rules_dir, settings.templates_dir)
             if failed := refusing(files, find_tests(settings.rules_dir), progress=told):
                 if not dry_run:
                     refusals.record(context.database, failed, by=operator(), now=context.now())

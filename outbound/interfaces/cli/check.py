@@ -8,7 +8,10 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from outbound.domain.release import Files
     from outbound.domain.source import Problem
+    from outbound.engine.rendering.clients import Support
+    from outbound.services.kept_answers import Found
 
 
 def register(app: typer.Typer) -> None:
@@ -38,16 +41,16 @@ def register(app: typer.Typer) -> None:
         from outbound.interfaces.cli.exits import EXIT_ERROR
         from outbound.interfaces.cli.output import print_json
         from outbound.interfaces.cli.progress import steps
-        from outbound.services import caniemail as mail_programs
-        from outbound.services import checking, releases
+        from outbound.services.kept_answers import answer
+        from outbound.services.working_copy import read_files
 
         if output not in FORMATS:
             wrong_usage(f"--format takes {', '.join(FORMATS)}; not {output!r}")
         cache = None if rules and templates else _kept_answers()
         rules, templates, known = folders(rules, templates, caniemail)
         with steps("check"):
-            support = mail_programs.read(known) if known else None
-            checked = checking.check(releases.read_files(rules, templates), support=support, cache=cache)
+            content, support = read_files(rules, templates), _support(known)
+            checked = answer(content, cache, data=support, ask=lambda: _checked(content, support))
         problems = named_by_folder(checked.problems, {"rules": rules, "templates": templates})
         if files:
             wanted = {path.resolve() for path in files}
@@ -63,6 +66,22 @@ def register(app: typer.Typer) -> None:
             typer.echo(summary(problems) if problems else f"{checked.rules} rules, no problem found.")
         if any(strict or problem.severity.value == "error" for problem in problems):
             raise typer.Exit(EXIT_ERROR)
+
+
+def _checked(files: "Files", support: "Support | None") -> "Found":
+    """Loads what checks only where it must be asked."""
+    from outbound.services.checking import check
+
+    return check(files, support=support)
+
+
+def _support(folder: Path | None) -> "Support | None":
+    """What mail programs lack; only who asks for it pays for reading it."""
+    if folder is None:
+        return None
+    from outbound.services import caniemail
+
+    return caniemail.read(folder)
 
 
 FORMATS = ("text", "json", "github")
@@ -85,7 +104,7 @@ def folders(rules: Path | None, templates: Path | None, caniemail: Path | None) 
 def _kept_answers() -> Path:
     """Where the workspace keeps what was said before."""
     from outbound.interfaces.cli.context import open_context
-    from outbound.services.checking import FOLDER
+    from outbound.services.kept_answers import FOLDER
 
     with open_context() as context:
         return context.settings.root / FOLDER

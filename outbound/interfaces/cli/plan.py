@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
         from outbound.interfaces.cli.exits import EXIT_CHANGES, EXIT_ERROR
         from outbound.interfaces.cli.output import plain, print_json
         from outbound.interfaces.cli.progress import steps
-        from outbound.services import releases
+        from outbound.services import working_copy
         from outbound.services.plans import plan_file
         from outbound.services.plans.planned import make_plan
 
@@ -50,7 +50,7 @@ def register(app: typer.Typer) -> None:
         length = _length(days)
         with open_context() as context, steps("plan") as told:
             settings, now = context.settings, context.now()
-            files = releases.read_files(settings.rules_dir, settings.templates_dir)
+            files = working_copy.read_files(settings.rules_dir, settings.templates_dir)
             roots = {"rules": settings.rules_dir, "templates": settings.templates_dir}
             made = make_plan(
                 context.reader,

@@ -62,7 +62,7 @@ def register(app: typer.Typer) -> None:
 def _files(context: "Context") -> "Files":
     """The working copy; nothing where its folders are not there yet."""
     from outbound.domain.errors import OutboundError
-    from outbound.services.releases import read_files
+    from outbound.services.working_copy import read_files
 
     try:
         return read_files(context.settings.rules_dir, context.settings.templates_dir)

@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.cli.output import print_json
         from outbound.interfaces.cli.simulate_text import as_printed, print_forecast
-        from outbound.services import releases
+        from outbound.services import working_copy
 
         with open_context() as context:
             wish = _wish(context, days, since, react or [], seed)
@@ -52,8 +52,8 @@ def register(app: typer.Typer) -> None:
             if compare:
                 folder = Path(compare)
                 running = "" if compare == "running" else compare
-                other = releases.read_files(folder / "rules", folder / "templates") if folder.is_dir() else running
-            files = releases.read_files(settings.rules_dir, settings.templates_dir)
+                other = working_copy.read_files(folder / "rules", folder / "templates") if folder.is_dir() else running
+            files = working_copy.read_files(settings.rules_dir, settings.templates_dir)
             installation = _installation(context)
             found = _live(installation, files, wish, "simulate")
             beside = None if other is None else _live(installation, other, wish, f"simulate {compare}")

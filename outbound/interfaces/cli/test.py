@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
         from outbound.interfaces.cli.exits import EXIT_CHANGES, EXIT_ERROR
         from outbound.interfaces.cli.output import print_json
         from outbound.interfaces.cli.progress import steps
-        from outbound.services import releases
+        from outbound.services import working_copy
         from outbound.services.ruletests import find_tests, run_tests
         from outbound.services.ruletests.running import chosen
 
@@ -51,7 +51,7 @@ def register(app: typer.Typer) -> None:
         if record is not None:
             _record(record, days, (rules, templates), output, as_json=as_json)
             return
-        files = releases.read_files(rules, templates)
+        files = working_copy.read_files(rules, templates)
         tests = chosen(find_tests(rules), names or [])
         with steps("test") as told:
             suite = run_tests(files, tests, progress=told)
@@ -77,7 +77,7 @@ def _record(who: str, days: int, folders: tuple[Path, Path], output: Path | None
     from outbound.domain.errors import OutboundError
     from outbound.interfaces.cli.context import open_context
     from outbound.interfaces.cli.output import counted, print_json
-    from outbound.services import customers, releases
+    from outbound.services import customers, working_copy
     from outbound.services.ruletests.recording import Customer, free_name, record
 
     rules, templates = folders
@@ -90,7 +90,7 @@ def _record(who: str, days: int, folders: tuple[Path, Path], output: Path | None
     with open_context() as context:
         identity = customers.find_one(context.reader, context.keyring, who)
         wanted = Customer(id=identity, days=days, now=context.now())
-        made = record(context.reader, context.keyring, releases.read_files(rules, templates), wanted, path=path)
+        made = record(context.reader, context.keyring, working_copy.read_files(rules, templates), wanted, path=path)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(made.text, encoding="utf-8")
     if as_json:

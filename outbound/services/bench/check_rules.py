@@ -13,7 +13,7 @@ from typing import Final
 
 from outbound.services.bench.figure import Figure
 from outbound.services.bench.month_shop import month_files
-from outbound.services.checking import FOLDER
+from outbound.services.kept_answers import FOLDER
 
 RULES, TEMPLATES, RUNS = 1_000, 100, 5
 _QUICK_RULES, _QUICK_TEMPLATES = 40, 14

@@ -14,13 +14,14 @@ from outbound.channels.base import Adapter
 from outbound.domain.customer import ChannelName
 from outbound.domain.keyring import Keyring
 from outbound.domain.message import Lane, MessageState
+from outbound.domain.pace import AccountPace
 from outbound.services.dispatch.breakers import Breakers
 from outbound.services.dispatch.claim import claim, lease_end
 from outbound.services.dispatch.destinations import Destinations
 from outbound.services.dispatch.gate import gate
 from outbound.services.dispatch.hand_over import hand_over
 from outbound.services.dispatch.kit import DispatchSettings, Kit, LinkBuilder, Slice
-from outbound.services.dispatch.pace import AccountPace, Turns
+from outbound.services.dispatch.pace import Turns
 from outbound.services.dispatch.precedence import Precedence
 from outbound.services.dispatch.record import record
 from outbound.services.dispatch.render import render

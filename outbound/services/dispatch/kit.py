@@ -15,11 +15,12 @@ from outbound.channels.base import Adapter
 from outbound.domain.customer import ChannelName
 from outbound.domain.keyring import Keyring
 from outbound.domain.message import Lane, Message
+from outbound.domain.pace import WarmUp
 from outbound.domain.policy import Topic
 from outbound.engine.rendering import Links
 from outbound.services.dispatch.breakers import Breakers, Key
 from outbound.services.dispatch.destinations import Destinations
-from outbound.services.dispatch.pace import Turns, WarmUp
+from outbound.services.dispatch.pace import Turns
 from outbound.services.dispatch.precedence import Precedence
 from outbound.services.dispatch.report import Tally
 from outbound.services.dispatch.slots import Slots

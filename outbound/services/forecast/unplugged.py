@@ -10,13 +10,13 @@ from outbound.domain.customer import ChannelName
 from outbound.domain.keyring import Keyring
 from outbound.domain.message import Message
 from outbound.domain.outcome import Outcome
+from outbound.domain.pace import WarmUp
 from outbound.domain.policy import Topic
 from outbound.domain.rendered import EmailEnvelope, Rendered
 from outbound.engine.rendering import Links
 from outbound.services.dispatch.breakers import Breakers
 from outbound.services.dispatch.destinations import Destinations
 from outbound.services.dispatch.kit import DispatchSettings, Kit
-from outbound.services.dispatch.pace import WarmUp
 from outbound.services.dispatch.precedence import Precedence
 from outbound.services.dispatch.slots import Slots
 from outbound.services.dispatch.writer import Writer

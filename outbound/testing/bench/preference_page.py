@@ -12,7 +12,7 @@ from statistics import median, quantiles
 from outbound.domain.ids import new_id
 from outbound.domain.keyring import Keyring
 from outbound.interfaces.cli.shipped import shipped
-from outbound.services import releases
+from outbound.services import releases, working_copy
 from outbound.services.bench.figure import Figure
 from outbound.services.bench.newsletter_shop import seed
 from outbound.services.links import LinkMaker
@@ -75,7 +75,7 @@ def _fill(url: str, people: int) -> None:
     database = Database(url)
     try:
         tables.metadata.create_all(database.engine)
-        files = releases.read_files(shipped("rules"), shipped("templates"))
+        files = working_copy.read_files(shipped("rules"), shipped("templates"))
         releases.publish(database, files, by="bench", now=datetime.now(UTC))
         releases.running(database)  # raises where the shipped rules were refused
         with database.write() as connection:

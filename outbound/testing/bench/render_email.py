@@ -13,7 +13,7 @@ from outbound.domain.customer import ChannelName
 from outbound.domain.rendered import EmailEnvelope, RenderedEmail
 from outbound.engine.rendering import Links, Templates
 from outbound.interfaces.cli.shipped import shipped
-from outbound.services import releases
+from outbound.services import releases, working_copy
 from outbound.services.bench.figure import Figure
 
 _BAR = 0.5
@@ -54,7 +54,7 @@ def shipped_letters(count: int) -> list[bytes]:
 
 
 def _templates() -> Templates:
-    checked = releases.check(releases.read_files(shipped("rules"), shipped("templates")))
+    checked = releases.check(working_copy.read_files(shipped("rules"), shipped("templates")))
     if checked.templates is None:
         raise AssertionError("the shipped templates do not pass the check")
     return checked.templates

@@ -160,10 +160,10 @@ def test_pytest_collects_the_same_files(tested: Shop, pytester: pytest.Pytester)
 
 
 def test_the_shipped_rules_have_tests_that_cover_every_line() -> None:
-    from outbound.services import releases
+    from outbound.services import working_copy
     from outbound.services.ruletests import find_tests, run_tests
 
-    suite = run_tests(releases.read_files(ROOT / "rules", ROOT / "templates"), find_tests(ROOT / "rules"))
+    suite = run_tests(working_copy.read_files(ROOT / "rules", ROOT / "templates"), find_tests(ROOT / "rules"))
     assert suite.good, [failure.render() for failure in suite.failures]
     assert [one.render() for one in suite.uncovered] == []
 

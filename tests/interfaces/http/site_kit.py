@@ -20,7 +20,7 @@ from outbound.domain.keyring import Keyring
 from outbound.domain.verification import code_of
 from outbound.interfaces.http.application import Site, create
 from outbound.runtime.serving import Listener
-from outbound.services import preferences, releases
+from outbound.services import preferences, releases, working_copy
 from outbound.services.links import LinkMaker
 from outbound.storage import tables
 from outbound.storage.database import Database
@@ -103,7 +103,7 @@ def serve(
 
 def shipped() -> dict[str, bytes]:
     """The shipped rules and templates."""
-    return dict(releases.read_files(ROOT / "rules", ROOT / "templates"))
+    return dict(working_copy.read_files(ROOT / "rules", ROOT / "templates"))
 
 
 def publish(database: Database, files: dict[str, bytes] | None = None) -> None:

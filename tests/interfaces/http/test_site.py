@@ -11,7 +11,7 @@ from site_kit import MESSAGE, NOW, ROOT, Running
 
 from outbound.domain.consent import Evidence
 from outbound.domain.customer import ChannelName
-from outbound.services import preferences, releases
+from outbound.services import preferences, releases, working_copy
 from outbound.storage import tables
 from outbound.storage.database import Database
 
@@ -200,7 +200,7 @@ def test_health_and_readiness(site: Running) -> None:
 
 def test_a_refused_set_turns_health_red_and_nobody_off_the_net(site: Running, database: Database) -> None:
     """Fault F50. The answer names no file: it is for monitors, not for people."""
-    files = releases.read_files(ROOT / "rules", ROOT / "templates")
+    files = working_copy.read_files(ROOT / "rules", ROOT / "templates")
     broken = {**files, "rules/policy.yaml": files["rules/policy.yaml"].replace(b"classes:", b"clases:", 1)}
     assert isinstance(releases.publish(database, broken, by="mia", now=NOW), tuple)
     code, _, body = site.ask("GET", "/ready")

@@ -12,7 +12,7 @@ from outbound.domain.message import Lane, Message, MessageState
 from outbound.domain.rendered import RenderedEmail, RenderedSms
 from outbound.engine.rendering.manifest import read_manifest
 from outbound.engine.rendering.report import Report
-from outbound.services import page_requests, releases
+from outbound.services import page_requests, releases, working_copy
 from outbound.services.rights import asking
 from outbound.storage import tables
 from outbound.storage.database import Database
@@ -51,7 +51,7 @@ def message_on(topic: str, message_class: str) -> Message:
 def links_of_all_messages(site: Running) -> set[str]:
     """Every link of ours in every shipped template, language and channel, as the dispatcher renders them."""
     active = releases.running(site.database)
-    files = releases.read_files(ROOT / "rules", ROOT / "templates")
+    files = working_copy.read_files(ROOT / "rules", ROOT / "templates")
     policy, found = active.ruleset.policy, set()
     for rule in active.ruleset.rules.values():
         topic = policy.topics[rule.topic]

@@ -16,8 +16,8 @@ from outbound.channels.email import mime
 from outbound.channels.email.smtp import SmtpAdapter, SmtpSettings, Tls
 from outbound.channels.mailbox.adapter import MailboxAdapter
 from outbound.domain.message import Lane
+from outbound.domain.pace import AccountPace, WarmUp, parse_rate
 from outbound.services.dispatch import Dispatcher
-from outbound.services.dispatch.pace import AccountPace, WarmUp, parse_rate
 from outbound.storage import account_rates, tables
 from outbound.storage.database import Database
 from outbound.testing.checker import check

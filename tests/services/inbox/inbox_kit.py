@@ -11,7 +11,7 @@ from outbound.channels.webhooks.base import News
 from outbound.domain.customer import ChannelName
 from outbound.domain.delivery import DeliveryEvent, DeliveryKind
 from outbound.domain.keyring import Keyring
-from outbound.services import releases
+from outbound.services import releases, working_copy
 from outbound.services.inbox import MAIL, Inbox
 from outbound.services.inbox.receiving import keep, raw
 from outbound.services.releases import Active
@@ -30,7 +30,7 @@ def active_release(folder: Path) -> Active:
     """The shipped rules and templates, compiled once."""
     database = Database(f"sqlite:///{folder / 'release.db'}")
     tables.metadata.create_all(database.engine)
-    files = releases.read_files(ROOT / "rules", ROOT / "templates")
+    files = working_copy.read_files(ROOT / "rules", ROOT / "templates")
     assert isinstance(releases.publish(database, files, by="test", now=NOW), releases.Published)
     found = releases.active(database)
     database.close()

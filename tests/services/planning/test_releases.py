@@ -6,7 +6,7 @@ import pytest
 from planning_kit import NEWSLETTER, SCHEMA, add_customer, publish, rows, rule_files, utc
 
 from outbound.domain.errors import OutboundError
-from outbound.services import releases
+from outbound.services import releases, working_copy
 from outbound.services.releases import Published
 from outbound.storage import attribute_indexes, tables
 from outbound.storage.database import Database
@@ -111,19 +111,19 @@ def test_reading_files_leaves_out_hidden_ones_and_rule_tests(tmp_path: Path) -> 
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"y")
-    assert set(releases.read_files(tmp_path / "rules", tmp_path / "templates")) == {
+    assert set(working_copy.read_files(tmp_path / "rules", tmp_path / "templates")) == {
         "rules/a.yaml",
         "rules/x/b.yaml",
         "templates/news/email.mjml",
         "templates/tests/sms.txt",
     }
     with pytest.raises(OutboundError, match="no folder"):
-        releases.read_files(tmp_path / "nowhere", tmp_path / "templates")
+        working_copy.read_files(tmp_path / "nowhere", tmp_path / "templates")
 
 
 def test_a_mistake_in_a_rule_does_not_hide_those_in_templates() -> None:
     """``check`` reports all problems of all files in one go."""
-    files = dict(releases.read_files(ROOT / "rules", ROOT / "templates"))
+    files = dict(working_copy.read_files(ROOT / "rules", ROOT / "templates"))
     files["rules/birthday.yaml"] = files["rules/birthday.yaml"].replace(b"once:", b"onec:")
     body = "templates/new-oil/email.it.mjml"
     files[body] = files[body].replace(b"customer.first_name", b"customer.nope", 1)
@@ -133,7 +133,7 @@ def test_a_mistake_in_a_rule_does_not_hide_those_in_templates() -> None:
 
 def test_a_release_that_this_version_cannot_read_does_not_stand_in_the_way(database: Database) -> None:
     """After an upgrade the running release may not pass the check any more: publishing is the way out."""
-    good = dict(releases.read_files(ROOT / "rules", ROOT / "templates"))
+    good = dict(working_copy.read_files(ROOT / "rules", ROOT / "templates"))
     broken = good | {"rules/birthday.yaml": b"rule: birthday\nonce_was: fine\n"}
     with database.write() as connection:
         old = store(connection, pack(broken), versions={}, by="older version", now=utc("2026-11-01T00:00"))

@@ -9,9 +9,10 @@ from rights_world import NOW, World, everything
 
 from outbound.domain.consent import Evidence
 from outbound.domain.customer import ChannelName
+from outbound.domain.retention import Retention
 from outbound.services import preferences, retention
 from outbound.services.reports import Equation, costs_of, equation
-from outbound.services.retention import PruneReport, Retention
+from outbound.services.retention import PruneReport
 from outbound.services.rights import erasing
 from outbound.storage import ledger, personal, tables
 

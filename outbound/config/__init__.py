@@ -9,18 +9,21 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
+from outbound.config.accounts import EmailSection, SmsSection
+from outbound.config.inbound import InboundSection
+from outbound.config.section import Section
 from outbound.domain.alert import AlertLevels
 from outbound.domain.errors import ConfigurationError
 from outbound.domain.hook import HOOK_EVENTS, named_events
 from outbound.domain.keyring import Keyring
-from outbound.services.dispatch.pace import AccountPace, WarmUp, parse_rate
-from outbound.services.retention import Retention
+from outbound.domain.pace import parse_rate
+from outbound.domain.retention import Retention
 
 FILE_NAME = "outbound.toml"
 _MESSAGES_AT_LEAST = 400
@@ -39,24 +42,20 @@ HOOK_SECRET = re.compile(r"OUTBOUND_WEBHOOK_[A-Z0-9_]+_SECRET")
 HookName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class DatabaseSection(_Section):
+class DatabaseSection(Section):
     """Where the record lives. OUTBOUND_DATABASE_URL overrides ``url``; relative SQLite paths start at outbound.toml."""
 
     url: str = "sqlite:///outbound.db"
 
 
-class PathsSection(_Section):
+class PathsSection(Section):
     """Folders that marketing owns, relative to outbound.toml."""
 
     rules: str = "rules"
     templates: str = "templates"
 
 
-class ServerSection(_Section):
+class ServerSection(Section):
     """Where ``outbound serve`` and ``outbound run`` listen.
 
     ``trusted_proxies``: addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed.
@@ -76,108 +75,7 @@ class ServerSection(_Section):
         return value
 
 
-class DkimSection(_Section):
-    """One key that signs mail from ``domain``. Without ``key_file`` the key is in OUTBOUND_DKIM_KEYS."""
-
-    domain: str
-    selector: str
-    key_file: str = ""
-
-
-class WarmUpSection(_Section):
-    """A new sending domain or number: ``first_day`` messages on ``start``, each day ``growth`` times as many."""
-
-    start: date = Field(strict=False)
-    first_day: int = Field(ge=1)
-    growth: float = Field(default=1.5, gt=1, le=10)
-
-
-class _AccountSection(_Section):
-    """What every provider account has: a rate over all processes (``20/s``), and the days of its warm-up."""
-
-    rate: str = ""
-    warm_up: WarmUpSection | None = None
-
-    @field_validator("rate")
-    @classmethod
-    def _readable(cls, value: str) -> str:
-        parse_rate(value)
-        return value
-
-    @property
-    def pace(self) -> AccountPace:
-        """The same as the dispatcher takes it."""
-        one = self.warm_up
-        days = None if one is None else WarmUp(start=one.start, first_day=one.first_day, growth=one.growth)
-        return AccountPace(rate=parse_rate(self.rate), warm_up=days)
-
-
-class EmailSection(_AccountSection):
-    """How e-mail leaves. The password is OUTBOUND_SMTP_PASSWORD. Timeouts in seconds.
-
-    ``bounce`` is the address that bounces come back to, with a token for each message; without it they go to From.
-    ``replies`` is the same for answers; without it they go to the brand's ``reply_to``.
-    """
-
-    adapter: Literal["mailbox", "smtp"] = "mailbox"
-    host: str = "localhost"
-    port: int = Field(default=587, ge=1, le=65535)
-    tls: Literal["none", "opportunistic", "starttls", "implicit"] = "starttls"
-    username: str = ""
-    connections: int = Field(default=10, ge=1, le=100)
-    reply_timeout: float = Field(default=600.0, gt=0)
-    bounce: str = ""
-    replies: str = ""
-    dkim: tuple[DkimSection, ...] = Field(default=(), strict=False)
-
-
-class SmsSection(_AccountSection):
-    """How SMS leave. The token is OUTBOUND_TWILIO_AUTH_TOKEN. ``api_base`` is for tests on loopback."""
-
-    adapter: Literal["mailbox", "twilio"] = "mailbox"
-    account_sid: str = ""
-    from_number: str = ""
-    messaging_service_sid: str = ""
-    api_base: str = "https://api.twilio.com"
-    concurrency: int = Field(default=10, ge=1, le=100)
-
-
-class SesSection(_Section):
-    """Amazon SNS topics that tell of mail sent through SES.
-
-    ``topics``: their ARNs. ``certificates``: PEM files that SNS signs with, relative to outbound.toml; never fetched.
-    """
-
-    topics: tuple[str, ...] = Field(default=(), strict=False)
-    certificates: tuple[str, ...] = Field(default=(), strict=False)
-
-
-class MailInSection(_Section):
-    """The IMAP mailbox that bounces, complaints and replies come to. The password is OUTBOUND_MAIL_IN_PASSWORD.
-
-    Mail of ``folder`` is taken every ``every`` seconds and moved to ``done``; without ``done`` it is marked as seen.
-    """
-
-    host: str = ""
-    port: int = Field(default=993, ge=1, le=65535)
-    tls: Literal["none", "starttls", "implicit"] = "implicit"
-    username: str = ""
-    folder: str = "INBOX"
-    done: str = "Outbound"
-    every: float = Field(default=60.0, ge=1)
-    timeout: float = Field(default=30.0, gt=0)
-
-
-class InboundSection(_Section):
-    """What comes in. ``webhooks``: the providers whose requests are taken; ``max_body``: bytes of one request."""
-
-    webhooks: tuple[Literal["twilio", "ses", "sendgrid", "mailgun", "postmark"], ...] = Field(default=(), strict=False)
-    max_body: int = Field(default=5_000_000, ge=10_000, le=50_000_000)
-    ses: SesSection = SesSection()
-    mail: MailInSection = MailInSection()
-
-
-class MailboxSection(_Section):
+class MailboxSection(Section):
     """The folder that stands in for providers, relative to outbound.toml.
 
     ``receipts``: wait for receipts (``next_on: no_receipt``) as with a provider that reports deliveries.
@@ -187,7 +85,7 @@ class MailboxSection(_Section):
     receipts: bool = False
 
 
-class SafetySection(_Section):
+class SafetySection(Section):
     """Outside production nothing reaches an address that ``only_to`` does not name.
 
     Entries are addresses or patterns (``*@shop.example``, ``+39*``). With ``redirect_to`` other messages go
@@ -199,7 +97,7 @@ class SafetySection(_Section):
     redirect_to: Mapping[Literal["email", "sms"], str] = Field(default_factory=dict)
 
 
-class AlertsSection(_Section):
+class AlertsSection(Section):
     """Who is told when something needs a person, and from where on. The webhook's secret is OUTBOUND_ALERTS_SECRET.
 
     ``every``, ``lag``, ``bulk_lag`` and ``repeat`` are spans (``5m``), ``disk`` is a size (``1GB``), the others counts.
@@ -262,7 +160,7 @@ def _size(text: str) -> int:
     return int(found[1]) * {"MB": 10**6, "GB": 10**9, "TB": 10**12}[found[2]]
 
 
-class ApiSection(_Section):
+class ApiSection(Section):
     """Bounds of the API. ``rate`` is what one key may ask of one process; ``body`` and ``bulk`` are kilobytes."""
 
     rate: str = "3000/s"
@@ -281,13 +179,13 @@ class ApiSection(_Section):
         return parse_rate(self.rate)
 
 
-class CheckSection(_Section):
+class CheckSection(Section):
     """``caniemail``: a folder of the caniemail repository, relative to outbound.toml, for `outbound check`."""
 
     caniemail: str = ""
 
 
-class DispatchSection(_Section):
+class DispatchSection(Section):
     """Slice size and times of the daemon, in messages and seconds.
 
     ``settle``: how long a daemon waits with the first message when none ran for ten minutes.
@@ -299,7 +197,7 @@ class DispatchSection(_Section):
     settle: float = Field(default=60.0, ge=0)
 
 
-class HookSection(_Section):
+class HookSection(Section):
     """Another system that is told what happens. Its secret is OUTBOUND_WEBHOOK_NAME_SECRET, by its name.
 
     ``events``: names or patterns (``message.*``). ``networks``: addresses inside that it may have.
@@ -325,7 +223,7 @@ class HookSection(_Section):
         return value
 
 
-class RetentionSection(_Section):
+class RetentionSection(Section):
     """How many days what is kept after it ended; 0: for ever (``services.retention``).
 
     Messages stay at least 400 days: caps look back a year.
@@ -352,7 +250,7 @@ class RetentionSection(_Section):
         return Retention(**self.model_dump())
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole of outbound.toml plus what the environment adds."""
 
     environment: Literal["development", "test", "production"] = "development"
