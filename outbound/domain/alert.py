@@ -12,6 +12,7 @@ class AlertKind(StrEnum):
     ``render``: messages stopped because they could not be worded. ``uncertain``: unknown outcomes. ``sender``: a
     provider refuses our sender. ``disk``: little room is left. ``limits``: runs wait for approval. ``paused``:
     everything is. ``daemon``: a daemon died and none took its place. ``webhook``: another system takes no news.
+    ``complaints``: too many call our mail spam.
     """
 
     ACCOUNT = "account"
@@ -25,6 +26,7 @@ class AlertKind(StrEnum):
     PAUSED = "paused"
     DAEMON = "daemon"
     WEBHOOK = "webhook"
+    COMPLAINTS = "complaints"
     TEST = "test"
 
 

@@ -28,6 +28,11 @@ def new_ids(now: datetime, count: int) -> list[str]:
     return found
 
 
+def first_id(at: datetime) -> str:
+    """The least id that may have been made at ``at`` or later."""
+    return f"{int(at.timestamp() * 1000) & 0xFFFF_FFFF_FFFF:012x}".ljust(32, "0")
+
+
 def content_hash(data: bytes) -> str:
     """SHA-256 of ``data`` as 64 hex digits: the name of immutable content."""
     return hashlib.sha256(data).hexdigest()

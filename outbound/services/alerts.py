@@ -12,9 +12,10 @@ from typing import Protocol
 from sqlalchemy.engine import Connection
 
 from outbound.domain.alert import Alert, AlertKind, AlertLevels, Notice
+from outbound.domain.complaints import MOST, WINDOW, Complaints, percent
 from outbound.domain.message import Lane
 from outbound.services.status import lost
-from outbound.storage import alerts, hooks, overview, run_limits
+from outbound.storage import alerts, complaints, hooks, overview, run_limits
 from outbound.storage.alerts import PausedAccount, Standing
 from outbound.storage.database import Database
 from outbound.storage.switches import ALL, switches
@@ -58,6 +59,7 @@ def conditions(connection: Connection, levels: AlertLevels, *, now: datetime) ->
         *_unknown(connection, levels),
         *_decisions(connection),
         *_hooks(connection, now=now),
+        *_complaints(complaints.since(connection, now - WINDOW)),
         *(
             Alert(
                 kind=AlertKind.DAEMON,
@@ -268,6 +270,15 @@ def _hooks(connection: Connection, *, now: datetime) -> list[Alert]:
             continue
         found.append(Alert(kind=AlertKind.WEBHOOK, subject=one.name, text=text, remedy=remedy))
     return found
+
+
+def _complaints(found: Complaints) -> list[Alert]:
+    """Mail programs are about to stop taking our mail, or have (C15)."""
+    if not found.alarming:
+        return []
+    text = f"complaints: {found.text()}; from {percent(MOST)} on mail programs stop taking mail"
+    remedy = "`outbound pause` the rule they are about (`outbound status`), and look at whom it writes to"
+    return [Alert(kind=AlertKind.COMPLAINTS, text=text, remedy=remedy)]
 
 
 def _words(span: timedelta) -> str:

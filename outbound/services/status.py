@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from outbound.domain.complaints import WINDOW, Complaints
 from outbound.services.refusals import Refusal, standing
-from outbound.storage import alerts, costs, overview, run_limits, sms_in
+from outbound.storage import alerts, complaints, costs, overview, run_limits, sms_in
 from outbound.storage.alerts import PausedAccount
 from outbound.storage.database import Database
 from outbound.storage.run_limits import Standing
@@ -44,6 +45,8 @@ class Status:
     """The last `outbound apply`, if it was refused."""
     texts: int = 0
     """Unclear texts that wait for a person."""
+    complaints: Complaints = field(default_factory=Complaints)
+    """Mails of the last seven days that were called spam."""
 
 
 def lost(seen: tuple[overview.DaemonSeen, ...], now: datetime) -> tuple[overview.DaemonSeen, ...]:
@@ -76,4 +79,5 @@ def status(database: Database, *, now: datetime) -> Status:
             slowed=tuple(alerts.paused_accounts(connection)),
             refused=standing(connection),
             texts=sms_in.count_waiting(connection),
+            complaints=complaints.since(connection, now - WINDOW),
         )

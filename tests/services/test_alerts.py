@@ -7,7 +7,10 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from outbound.domain.alert import Alert, AlertKind, AlertLevels
+from outbound.domain.complaints import Complaints
+from outbound.domain.ids import new_ids
 from outbound.services import alerts
+from outbound.services.status import status
 from outbound.storage import tables
 from outbound.storage.database import Database
 from outbound.storage.switches import ALL, Switch, turn_on
@@ -233,3 +236,37 @@ def test_without_receivers_the_record_still_forgets(database: Database) -> None:
     alerts.look(database, [], host="a", now=NOW + 3 * MINUTE)
     assert alerts.take(database, [], LEVELS, now=NOW + 3 * MINUTE) == {}
     assert alerts.standing(database) == []
+
+
+def test_c15_the_complaint_rate_of_seven_days_is_shown_and_told(database: Database) -> None:
+    """Against 0.1 % and 0.3 %: once for each mail, of mails alone, and nobody is alarmed by one person."""
+    day = timedelta(days=1)
+
+    def told(mails: int, spam: int) -> tuple[Complaints, bool]:
+        with database.write() as connection:
+            for table in (tables.delivery_event, tables.leg, tables.message):
+                connection.execute(table.delete())
+            ids = [*new_ids(NOW - day, mails), *new_ids(NOW - 8 * day, 5)]
+            insert_messages(connection, *(message_row(name, sent_at=NOW - day) for name in ids))
+            legs = [
+                {"message_id": name, "n": 1, "channel": "email", "customer_id": name, "address": "a"} for name in ids
+            ]
+            texts = [row | {"n": 2, "channel": "sms"} for row in legs[:50]]
+            connection.execute(tables.leg.insert(), [row | {"at": NOW - day} for row in legs + texts])
+            news = [(name, provider, NOW - day) for name in ids[:spam] for provider in ("ses", "mail")]
+            news += [(ids[-1], "ses", NOW - 8 * day)]
+            for name, provider, at in news:
+                row = {"provider": provider, "key": name, "inbox_id": "", "kind": "complained", "message_id": name}
+                connection.execute(tables.delivery_event.insert(), row | {"at": at, "received_at": at})
+        found = status(database, now=NOW).complaints
+        with database.read() as connection:
+            alarms = [one for one in alerts.conditions(connection, LEVELS, now=NOW) if one.kind is AlertKind.COMPLAINTS]
+        return found, bool(alarms)
+
+    few, alarmed = told(mails=2_000, spam=1)
+    assert (few.complained, few.mails, few.high, alarmed) == (1, 2_000, False, False)
+    some, alarmed = told(mails=2_000, spam=4)
+    assert (some.high, alarmed) == (True, False)
+    assert some.text() == "0.20 % of 2,000 mails in 7 days (4)"
+    _, alarmed = told(mails=1_000, spam=3)
+    assert alarmed

@@ -60,6 +60,7 @@ def _print(found: "Status") -> None:
         f"customers {found.counts['customer']:,}, events {found.counts['event']:,}, runs {found.counts['run']:,}"
     )
     _print_money(found)
+    _print_complaints(found)
     if uncertain := found.states.get("uncertain"):
         typer.echo(f"! {uncertain:,} messages with an unknown outcome: nothing is sent again without evidence")
     if found.texts:
@@ -75,6 +76,18 @@ def _print_slowed(found: "Status") -> None:
         typer.echo(alarm(f"! {name} is paused since {one.since:%Y-%m-%d %H:%M} UTC after: {one.reason}; it is probed"))
     if len(found.slowed) > _SHOWN:
         typer.echo(f"  and {len(found.slowed) - _SHOWN:,} more")
+
+
+def _print_complaints(found: "Status") -> None:
+    """How many called our mail spam, beside what mail programs ask for."""
+    from outbound.domain.complaints import GOOD, MOST, percent
+    from outbound.interfaces.cli.output import alarm
+
+    complaints = found.complaints
+    if not complaints.complained:
+        return
+    line = f"complaints {complaints.text()}: good is below {percent(GOOD)}, mail is refused from {percent(MOST)} on"
+    typer.echo(alarm(f"! {line}") if complaints.high else line)
 
 
 def _print_money(found: "Status") -> None:

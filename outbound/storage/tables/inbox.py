@@ -11,6 +11,8 @@ from outbound.storage.tables.base import Json, table
 _WAITING = sa.text("processed_at IS NULL")
 _ORPHAN = sa.text("message_id = ''")
 
+_COMPLAINED = sa.text("kind = 'complained'")
+
 
 class InboxEventRow(SQLModel, table=True):
     """One request or mail, kept before it is answered. ``key`` is the provider's id of it, or the hash of ``raw``.
@@ -50,6 +52,7 @@ class DeliveryEventRow(SQLModel, table=True):
         sa.Index("ix_delivery_event_customer_at", "customer_id", "at"),
         sa.Index("ix_delivery_event_message", "message_id", "leg"),
         sa.Index("ix_delivery_event_hash", "address_hash", "at"),
+        sa.Index("ix_delivery_event_complained", "at", sqlite_where=_COMPLAINED, postgresql_where=_COMPLAINED),
         sa.Index("ix_delivery_event_orphan", "received_at", sqlite_where=_ORPHAN, postgresql_where=_ORPHAN),
     )
 
