@@ -8,9 +8,10 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from outbound.domain.consent import ConsentState
 from outbound.storage.audience import Members
-from outbound.storage.sets import CHUNK, among, insert_into
-from outbound.storage.tables import customer, membership
+from outbound.storage.sets import CHUNK, among, chunks, insert_into
+from outbound.storage.tables import consent, customer, membership
 
 LOCK: Final = "plan:enters"
 """One transaction at a time works on memberships (``runs.lock``)."""
@@ -54,8 +55,13 @@ def baseline(connection: Connection, segment: str, members: Members, inside: Ins
     )
 
 
-def moving(connection: Connection, segment: str, members: Members, inside: Inside) -> Generator[list[str]]:
-    """The ids of everybody who came in or went out, in pieces: two statements, whatever the number of customers."""
+def moving(
+    connection: Connection, segment: str, members: Members, inside: Inside, *, topics: Sequence[str] = ()
+) -> Generator[list[str]]:
+    """The ids of everybody who came in or went out, in pieces: two statements, whatever the number of customers.
+
+    Whoever refuses all of ``topics`` comes into nothing.
+    """
     streamed = connection.execution_options(yield_per=CHUNK)
     out = (
         sa.select(customer.c.id)
@@ -65,15 +71,17 @@ def moving(connection: Connection, segment: str, members: Members, inside: Insid
     known = sa.exists().where(
         membership.c.segment == segment, membership.c.customer_id == customer.c.id, membership.c.inside
     )
-    into = sa.select(customer.c.id).where(*_living(members), *inside, ~known)
+    into = sa.select(customer.c.id).where(*_living(members), *inside, ~known, *_not_refusing(topics))
     for query in (out, into):
         with streamed.execute(query) as found:
             for piece in found.partitions():
                 yield sorted(row[0] for row in piece)
 
 
-def moved(connection: Connection, segment: str, ids: Sequence[str], inside: Inside) -> list[Move]:
-    """Those among ``ids`` who came in or went out, as it is now."""
+def moved(
+    connection: Connection, segment: str, ids: Sequence[str], inside: Inside, *, topics: Sequence[str] = ()
+) -> list[Move]:
+    """Those among ``ids`` who came in or went out, as it is now; nobody who refuses all of ``topics`` comes in."""
     now_in = sa.and_(sa.true(), *inside)
     was_in = sa.func.coalesce(membership.c.inside, sa.false())
     same = sa.and_(membership.c.customer_id == customer.c.id, membership.c.segment == segment)
@@ -83,7 +91,10 @@ def moved(connection: Connection, segment: str, ids: Sequence[str], inside: Insi
         .where(
             among(connection, customer.c.id, ids),
             customer.c.merged_into.is_(None),
-            sa.or_(sa.and_(now_in, sa.not_(was_in)), sa.and_(was_in, sa.not_(now_in))),
+            sa.or_(
+                sa.and_(now_in, sa.not_(was_in), *_not_refusing(topics)),
+                sa.and_(was_in, sa.not_(now_in)),
+            ),
         )
         .order_by(customer.c.id)
     )
@@ -110,6 +121,31 @@ def leave(connection: Connection, segment: str, ids: Sequence[str], *, now: date
     """They are out."""
     mine = sa.and_(membership.c.segment == segment, among(connection, membership.c.customer_id, ids))
     connection.execute(membership.update().where(mine).values(inside=False, at=now))
+
+
+def refusers(connection: Connection, segment: str, topics: Sequence[str]) -> list[str]:
+    """Whose membership is known although they refuse all of ``topics``."""
+    query = sa.select(customer.c.id).join(membership, membership.c.customer_id == customer.c.id)
+    query = query.where(membership.c.segment == segment, *(_refuses(topic) for topic in topics))
+    return list(connection.execute(query.order_by(customer.c.id)).scalars()) if topics else []
+
+
+def forget(connection: Connection, segment: str, ids: Sequence[str]) -> None:
+    """Nothing is known of these customers and the segment."""
+    for some in chunks(ids):
+        mine = sa.and_(membership.c.segment == segment, among(connection, membership.c.customer_id, some))
+        connection.execute(membership.delete().where(mine))
+
+
+def _refuses(topic: str) -> sa.ColumnElement[bool]:
+    """The customer took the topic back, or refused it, on a channel, and agrees to it on none."""
+    said = sa.and_(consent.c.customer_id == customer.c.id, consent.c.topic == topic)
+    refused = sa.exists().where(said, consent.c.state == ConsentState.WITHDRAWN.value)
+    return sa.and_(refused, ~sa.exists().where(said, consent.c.state == ConsentState.GRANTED.value))
+
+
+def _not_refusing(topics: Sequence[str]) -> list[sa.ColumnElement[bool]]:
+    return [sa.not_(sa.and_(*(_refuses(topic) for topic in topics)))] if topics else []
 
 
 def insiders(connection: Connection, segment: str, *, after: str, size: int) -> list[tuple[str, int]]:

@@ -44,13 +44,18 @@ class Listener:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doorway:
-    """A segment with the rules that fire for whoever enters it, and what its conditions look at."""
+    """A segment with the rules that fire for whoever enters it, and what its conditions look at.
+
+    ``refusable``: the topics of all its rules where people can say no to each of them, else nothing. Who refuses
+    them all is not looked at any more: that would be profiling for marketing (GDPR art. 21(2)-(3), C37).
+    """
 
     segment: str
     clauses: tuple[Clause, ...]
     attributes: frozenset[str]
     events: frozenset[str]
     rules: tuple[Rule, ...]
+    refusable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,12 +142,14 @@ def _listener(rule: Rule, condition: tuple[Clause, ...]) -> Listener:
 
 def _doorway(active: Active, segment: str, rules: tuple[Rule, ...]) -> Doorway:
     clauses = active.ruleset.segments[segment]
+    topics = {rule.topic: topic_of(active, rule).declinable for rule in rules}
     return Doorway(
         segment=segment,
         clauses=clauses,
         attributes=needs_attributes(clauses),
         events=needs_history(clauses),
         rules=tuple(sorted(rules, key=lambda rule: rule.id)),
+        refusable=tuple(sorted(topics)) if all(topics.values()) else (),
     )
 
 

@@ -82,14 +82,28 @@ def next_sweep(now: datetime) -> datetime:
 
 
 def _sweep(work: Pass, door: Doorway) -> None:
+    _forget_refusers(work, door)
     for bucket in work.buckets.of(None, None):
         with work.database.read() as reading:
             inside = _sql(reading, door.clauses, work.now, bucket.zone)
-            with closing(memberships.moving(reading, door.segment, bucket.members, inside)) as pieces:
+            moving = memberships.moving(reading, door.segment, bucket.members, inside, topics=door.refusable)
+            with closing(moving) as pieces:
                 for ids in pieces:
                     with work.database.write() as connection:
                         hold(connection, [door])
                         settle(connection, work, door, ids)
+
+
+def _forget_refusers(work: Pass, door: Doorway) -> None:
+    """Keep nothing about who has refused all that the segment is watched for (C37)."""
+    with work.database.read() as reading:
+        if not memberships.refusers(reading, door.segment, door.refusable):
+            return
+    with work.database.write() as connection:
+        hold(connection, [door])
+        gone = memberships.refusers(connection, door.segment, door.refusable)
+        locks.customers(connection, gone)
+        memberships.forget(connection, door.segment, gone)
 
 
 def hold(connection: Connection, doors: Iterable[Doorway]) -> None:
@@ -109,7 +123,7 @@ def settle(connection: Connection, work: Pass, door: Doorway, ids: Sequence[str]
     entries: list[Entry] = []
     for zone, some in _by_zone(connection, work, ids):
         inside = _sql(connection, door.clauses, work.now, zone)
-        moves = memberships.moved(connection, door.segment, some, inside)
+        moves = memberships.moved(connection, door.segment, some, inside, topics=door.refusable)
         out = [move.customer_id for move in moves if not move.entered]
         into = [move for move in moves if move.entered]
         if out:

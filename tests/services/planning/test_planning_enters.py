@@ -5,14 +5,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from planning_kit import add_customer, add_event, balance, next_due_of, plan, publish, rows, rule_files, utc
 
+from outbound.domain.consent import Evidence
 from outbound.domain.customer import Scalar
 from outbound.domain.release import Files
 from outbound.services import customers as customer_service
+from outbound.services import preferences
 from outbound.services.releases import Active
 from outbound.storage import changes, customers, memberships, tables
 from outbound.storage.customers import Update
@@ -101,6 +104,42 @@ def test_who_is_inside_already_enters_only_after_leaving(database: Database) -> 
     assert sent(database) == [("ada", "1")]
 
 
+def test_c37_who_refuses_marketing_is_not_profiled_for_it(database: Database) -> None:
+    """GDPR art. 21(2)-(3): forgotten at the next look, in nobody's segment while they refuse, there again on a yes."""
+    marketing = HELLO.replace("topic: orders", "topic: newsletter")
+    for name in ("ada", "bob"):
+        add_customer(database, name, attributes={"plan": "free"})
+    active = publish(database, files(rule=marketing), BEFORE)
+    plan(database, active, NOON)
+    put(database, "ada", plan="pro")
+    plan(database, active, SOON)
+    assert members(database) == {"ada": (True, 1)}
+
+    def say(name: str, state: str, at: datetime) -> None:
+        word = preferences.withdraw if state == "no" else preferences.grant
+        proof = Evidence(source="page", wording="no")
+        word(database, customer_id=name, topic="newsletter", channel=None, evidence=proof, now=at)
+
+    for name in ("ada", "bob"):
+        say(name, "no", SOON)
+    put(database, "bob", plan="pro")
+    plan(database, active, SOON)
+    plan(database, active, utc("2026-03-02 13:00"))
+    assert members(database) == {}
+    assert sent(database) == [("ada", "1")]
+    assert [row.reason for row in rows(database, tables.decision) if row.customer_id == "bob"] == []
+    say("bob", "yes", utc("2026-03-02 13:30"))
+    plan(database, active, utc("2026-03-02 14:00"))
+    assert members(database) == {"bob": (True, 1)}
+
+    both = publish(
+        database, files(PRO, marketing, rule=HELLO.replace("rule: hello", "rule: notice")), utc("2026-03-02 15:00")
+    )
+    say("bob", "no", utc("2026-03-02 15:01"))
+    plan(database, both, utc("2026-03-02 16:00"))
+    assert "bob" in members(database), "a notice about orders watches it too, and nobody can refuse that"
+
+
 def test_include_current_makes_everybody_inside_an_entry_of_the_new_rule(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,7 +212,7 @@ def test_everybody_is_asked_about_once_an_hour(database: Database, monkeypatch: 
     active = publish(database, files(), BEFORE)
     asked = []
     real = memberships.moving
-    monkeypatch.setattr(memberships, "moving", lambda *a: asked.append(1) or real(*a))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(memberships, "moving", lambda *a, **k: asked.append(1) or real(*a, **k))  # type: ignore[func-returns-value]
     for minute in ("12:00", "12:01", "12:59", "13:00"):
         plan(database, active, utc(f"2026-03-02 {minute}"))
     assert len(asked) == 2
