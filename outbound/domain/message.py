@@ -98,6 +98,8 @@ class Message:
     language: str = ""
     depth: int = 0
     """How many messages led to this one by way of their own events (``policy.loops``)."""
+    tracked: str | None = None
+    """What may be noted of its reader (``opens``, ``clicks``), fixed with its bytes; None before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

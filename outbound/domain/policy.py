@@ -115,6 +115,11 @@ class MessageClass:
         return Lane.EXPRESS if self.name in ("security", "transactional") else Lane.BULK
 
 
+TRACKING = "tracking"
+"""The topic whose consent lets opens and clicks of other topics be noted (C43)."""
+TRACKED = ("opens", "clicks")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
     """A subject people can say yes or no to. Its class is a property of the topic, not of a rule."""
@@ -128,6 +133,8 @@ class Topic:
     """What customers read, per language (``{it: Novità, en: News}``)."""
     verify: bool = False
     """Whether its text messages carry the code to check them by; e-mail always does."""
+    track: frozenset[str] = frozenset()
+    """What may be noted of those who agreed to ``TRACKING``: ``opens``, ``clicks``."""
 
     @property
     def declinable(self) -> bool:

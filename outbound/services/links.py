@@ -11,6 +11,7 @@ from outbound.domain.message import Message
 from outbound.domain.policy import Topic
 from outbound.domain.verification import code_of, written
 from outbound.engine.rendering import Links
+from outbound.engine.rendering.destinations import link_id
 
 _SEPARATOR = "\x1f"
 _ID_BYTES = 16
@@ -62,6 +63,7 @@ class LinkMaker:
             "channel": channel.value,
             "message_id": message.id,
         }
+        noted = (message.tracked or "").split() if channel is ChannelName.EMAIL else []
         checked = topic.verify or channel is ChannelName.EMAIL
         code = written(code_of(message.id)) if checked else ""
         return Links(
@@ -70,6 +72,8 @@ class LinkMaker:
             assets=self.assets(),
             verify=self.verify(code) if checked else "",
             code=code,
+            click=(lambda address: self.click(message.id, address)) if "clicks" in noted else None,
+            opened=self.opened(message.id) if "opens" in noted else "",
         )
 
     def unsubscribe(self, *, customer_id: str, topic: str, channel: str, message_id: str) -> str:
@@ -81,6 +85,24 @@ class LinkMaker:
         """The preference centre of the customer."""
         link = MessageLink(customer_id=customer_id, topic=topic, channel=channel, message_id=message_id)
         return self._url("p", self._token("preferences", _packed(link)))
+
+    def click(self, message_id: str, address: str) -> str:
+        """The link that leads through us to an address of the message's template."""
+        return self._url("l", self._token("click", bytes.fromhex(message_id) + link_id(address)))
+
+    def read_click(self, token: str) -> tuple[str, bytes] | None:
+        """Message and destination's id, or None when it is not one of ours."""
+        payload = self._read("click", token)
+        return (payload[:_ID_BYTES].hex(), payload[_ID_BYTES:]) if payload else None
+
+    def opened(self, message_id: str) -> str:
+        """The picture whose request tells that the message was opened."""
+        return self._url("o", self._token("open", bytes.fromhex(message_id)))
+
+    def read_open(self, token: str) -> str | None:
+        """The message, or None when it is not one of ours."""
+        payload = self._read("open", token)
+        return payload.hex() if payload else None
 
     def verify(self, code: str) -> str:
         """The page that says whether the message with this code is ours."""

@@ -205,6 +205,16 @@ def tried(connection: Connection, message_id: str) -> set[ChannelName]:
     return {ChannelName(name) for name in connection.execute(query).scalars()}
 
 
+def hits(connection: Connection, message_id: str, kind: DeliveryKind, provider: str) -> int:
+    """How often a provider told of a message in this way."""
+    query = sa.select(sa.func.count()).where(
+        delivery_event.c.message_id == message_id,
+        delivery_event.c.kind == kind.value,
+        delivery_event.c.provider == provider,
+    )
+    return int(connection.execute(query).scalar_one())
+
+
 def receive(connection: Connection, at_of: Mapping[tuple[str, int], datetime]) -> None:
     """Note that legs arrived, at the earliest time told; ``(message, leg)`` to time."""
     change = (

@@ -45,6 +45,7 @@ class Begin:
     mime_id: str
     date: datetime
     language: str
+    tracked: str = ""
     moved_on: str = ""
     """Why the leg before this one was left, when the gate itself opens this leg."""
     context: Mapping[str, Any] | None = None
@@ -156,6 +157,7 @@ def begin(connection: Connection, begins: Sequence[Begin], *, now: datetime) -> 
                 "b_mime_id": b.mime_id,
                 "b_date": b.date,
                 "b_language": b.language,
+                "b_tracked": b.tracked,
                 "b_code": code_of(b.message_id),
                 "b_now": now,
             }
@@ -243,6 +245,7 @@ def _to_sending() -> sa.Update:
         message_id=sa.bindparam("b_mime_id"),
         date=sa.bindparam("b_date"),
         language=sa.bindparam("b_language"),
+        tracked=sa.bindparam("b_tracked"),
         verify_code=sa.bindparam("b_code"),
         reason="",
         detail="",

@@ -1,4 +1,4 @@
-"""kill -9 between the receipt of a webhook, its answer and its effect: none is lost, none counts twice."""
+"""kill -9 between the receipt of a webhook, its answer and its effect: none is lost, none counts twice (F63)."""
 
 import hmac
 import http.client

@@ -7,6 +7,7 @@ from outbound.domain.source import Problem
 from outbound.engine.rendering.brand import FOLDER, Brand
 from outbound.engine.rendering.codes import Code
 from outbound.engine.rendering.compose import cut, fill, line_piece, pieces_of
+from outbound.engine.rendering.destinations import fixed_links
 from outbound.engine.rendering.language import Checked, Scope, check
 from outbound.engine.rendering.lint import lint
 from outbound.engine.rendering.manifest import Manifest
@@ -59,14 +60,16 @@ class Workshop:
         try:
             subject = self._line(subject_node)
             preheader = self._line(self._manifest.preheader.get(self._language))
-            html = self._html(markup)
+            html, links = self._html(markup)
             plain = self._text(markup, text) if html or text else None
         except Fault as fault:
             self._report.add([fault.problem])
             return None
         if subject is None or preheader is None or html is None or plain is None:
             return None
-        return EmailParts(subject=subject, preheader=preheader, html=html, text=plain, attachments=attachments)
+        return EmailParts(
+            subject=subject, preheader=preheader, html=html, text=plain, attachments=attachments, links=links
+        )
 
     def sms(self, text: tuple[str, str] | None) -> SmsParts | None:
         """The text message, or None after a report."""
@@ -93,7 +96,8 @@ class Workshop:
             return None
         return self._plain(Source([line_piece(node)]), self._environments.text)
 
-    def _html(self, markup: tuple[str, str]) -> Compiled | None:
+    def _html(self, markup: tuple[str, str]) -> tuple[Compiled | None, frozenset[str]]:
+        """The HTML, and its links that are the same for every reader."""
         path, text = markup
         content = pieces_of(path, text, self._brand.texts)
         if path.endswith(".html"):
@@ -106,8 +110,9 @@ class Workshop:
         problems = list(lint(source, parts))
         checked = self._check(environment, source, parts)
         if not self._accept(problems + checked.problems, checked):
-            return None
-        return self._finish(environment, to_html(source, parts), source, checked)
+            return None, frozenset()
+        made = to_html(source, parts)
+        return self._finish(environment, made, source, checked), fixed_links(made)
 
     def _text(self, markup: tuple[str, str], text: tuple[str, str] | None) -> Compiled | None:
         layout = pieces_of(f"{FOLDER}/layout.txt", self._brand.texts["layout.txt"], self._brand.texts)

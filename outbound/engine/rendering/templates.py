@@ -1,8 +1,8 @@
 """Compiled templates: rendering one message takes a dictionary and gives text."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import jinja2
@@ -10,6 +10,7 @@ import jinja2
 from outbound.domain.customer import ChannelName
 from outbound.domain.policy import Policy
 from outbound.domain.rendered import Attachment, Rendered, RenderedEmail, RenderedSms, RenderStop
+from outbound.engine.rendering.destinations import destination, led_through, link_id, with_pixel
 from outbound.engine.rendering.formats import Stop
 from outbound.engine.rendering.segmenting import count
 from outbound.engine.rendering.values import Unfit, flat, plain
@@ -27,7 +28,7 @@ class Links:
     """Addresses that belong to one message. Empty: this message carries no such link.
 
     ``assets`` is the folder of brand assets, with its trailing slash. ``code`` is what readers check the message by
-    at the page ``verify``.
+    at the page ``verify``. ``click`` leads an address through us and ``opened`` is a picture, where that may be noted.
     """
 
     unsubscribe: str
@@ -35,6 +36,8 @@ class Links:
     assets: str
     verify: str = ""
     code: str = ""
+    click: Callable[[str], str] | None = None
+    opened: str = ""
 
     def values(self) -> dict[str, str]:
         """The names templates know them by; a link that the message does not carry is not defined."""
@@ -90,6 +93,7 @@ class EmailParts:
     html: Compiled
     text: Compiled
     attachments: tuple[Attachment, ...] = ()
+    links: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +129,12 @@ class Templates:
         self._max_parts = sms.max_parts if sms else None
         self.sample_parts: Mapping[str, int] = {}
         self.look = Look()
+        self._destinations = {
+            link_id(address): address
+            for one in parts.values()
+            if isinstance(one, EmailParts)
+            for address in map(destination, one.links)
+        }
         self._channels: dict[str, frozenset[ChannelName]] = {
             name: frozenset(channel for known, channel, _ in parts if known == name) for name in declared
         }
@@ -149,6 +159,10 @@ class Templates:
     def assets(self) -> Mapping[str, tuple[str, bytes]]:
         """Media type and bytes of each brand asset, by its content-addressed name."""
         return self._assets
+
+    def destination(self, link: bytes) -> str | None:
+        """The address that a link of a mail names (``destinations.link_id``), None for what no template says."""
+        return self._destinations.get(link)
 
     def language(self, name: str, channel: ChannelName, wanted: str | None) -> str:
         """The language a message goes out in: the customer's (``it-CH`` reads ``it``), else the fallback."""
@@ -200,7 +214,7 @@ class Templates:
             values["message_class"] = message_class
             values.update(links.values())
             if isinstance(parts, EmailParts):
-                return self._email(parts, values, chosen, message_class)
+                return _with_links(self._email(parts, values, chosen, message_class), parts, links)
             return self._sms(parts, values, chosen)
         except (Unfit, Stop) as stop:
             return RenderStop(detail=str(stop))
@@ -246,3 +260,13 @@ class Templates:
         if self._max_parts is not None and counted.segments > self._max_parts:
             return RenderStop(detail=f"{counted.segments} SMS parts, at most {self._max_parts} allowed")
         return RenderedSms(text=text, segments=counted.segments, encoding=counted.encoding, language=language)
+
+
+def _with_links(rendered: RenderedEmail | RenderStop, parts: EmailParts, links: Links) -> RenderedEmail | RenderStop:
+    """The mail with what is noted of its reader. Its text part, and its links without that, lead straight there."""
+    if isinstance(rendered, RenderStop) or (links.click is None and not links.opened):
+        return rendered
+    html = rendered.html
+    if links.click is not None:
+        html = led_through(html, parts.links, links.click)
+    return replace(rendered, html=with_pixel(html, links.opened) if links.opened else html)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from outbound.domain.customer import ChannelName
-from outbound.domain.policy import CapUse, ChannelPolicy, ConsentNeed, MessageClass, Topic
+from outbound.domain.policy import TRACKED, TRACKING, CapUse, ChannelPolicy, ConsentNeed, MessageClass, Topic
 from outbound.engine.rulefiles.codes import Code
 from outbound.engine.rulefiles.findings import Findings, did_you_mean
 from outbound.engine.rulefiles.nodes import MapNode, Node
@@ -15,7 +15,7 @@ CLASS_NAMES = ("security", "transactional", "service", "marketing")
 """The closed list: the class decides the lane, the sender and what the law asks for."""
 
 CLASS_KEYS = ("consent", "caps", "quiet", "on_uncertain", "expires", "priority", "unsubscribe")
-TOPIC_KEYS = ("class", "consent", "opt_out", "priority", "titles", "verify")
+TOPIC_KEYS = ("class", "consent", "opt_out", "priority", "titles", "verify", "track")
 _STRENGTH = {ConsentNeed.NONE: 0, ConsentNeed.OPT_IN: 1, ConsentNeed.DOUBLE_OPT_IN: 2}
 _CAPS = {"marketing": CapUse.APPLY, "service": CapUse.COUNT}
 """Where a class does not say; the others are exempt."""
@@ -122,8 +122,18 @@ def read_topics(
             priority=priority,
             titles=titles,
             verify=record.optional("verify", boolean) or False,
+            track=_track(record, findings, frozenset(key.text for key, _ in node)),
         )
     return found
+
+
+def _track(record: Record, findings: Findings, topics: Collection[str]) -> frozenset[str]:
+    """Opens and clicks may be noted of those who agreed to it, and there must be something to agree to (C43)."""
+    found = record.optional("track", items(choice(TRACKED), example="write [clicks]")) or ()
+    if found and TRACKING not in topics:
+        message = f"nobody can agree to it: there is no topic '{TRACKING}'"
+        findings.error(Code.BAD_VALUE, record.value_span("track"), message, f"add the topic '{TRACKING}' with titles")
+    return frozenset(found)
 
 
 def _not_weaker(record: Record, findings: Findings, message_class: MessageClass) -> None:

@@ -14,6 +14,7 @@ from outbound.interfaces.http import (
     confirmations,
     health,
     preferences,
+    tracking,
     unsubscribe,
     verification,
     webhooks,
@@ -33,8 +34,9 @@ __all__ = ["Site", "create"]
 
 
 def create(site: Site, *, api: Asgi | None = None) -> Asgi:
-    """The ASGI application. No safe method (GET, HEAD, OPTIONS) changes anything anywhere in it.
+    """The ASGI application.
 
+    No safe method (GET, HEAD, OPTIONS) changes anything anywhere in it; that a tracked link was followed is noted.
     From outside in: guard (path, headers, failures, figures), limits by group, the routes. ``api`` has limits and
     errors of its own.
     """
@@ -48,6 +50,7 @@ def create(site: Site, *, api: Asgi | None = None) -> Asgi:
         assets.group(site),
         health.group(site, metrics),
         webhooks.group(site, metrics),
+        tracking.group(site, pages),
     )
     app = FastAPI(title="Outbound", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     for group in groups:

@@ -27,6 +27,7 @@ from outbound.engine.conditions.facts import Facts, customer_values
 from outbound.engine.ladder import Switches
 from outbound.engine.timing.walls import local_day
 from outbound.engine.timing.zones import resolve_zones
+from outbound.engine.tracking import tracked
 from outbound.services.dispatch.admission import Admission, Later
 from outbound.services.dispatch.claim import Chunks
 from outbound.services.dispatch.competition import Competition, Judge
@@ -213,13 +214,16 @@ class GateTransaction:
             language=release.templates.language(
                 message.template, go.channel, message.language or person.customer.preference.language
             ),
+            tracked=self._tracked(message, person, go.channel),
             moved_on=go.moved_on,
             context=context,
         )
         self._begins.append(begin)
         self._passed.append(
             Passed(
-                message=message if context is None else replace(message, context=context),
+                message=replace(
+                    message, tracked=begin.tracked, context=message.context if context is None else context
+                ),
                 begin=begin,
                 customer=person.customer,
                 release=release,
@@ -252,6 +256,13 @@ class GateTransaction:
             return self._releases[message.release], None
         planned = self._releases.get(message.release)
         return settle(message, person.customer, channel, active=self._active, planned=planned)
+
+    def _tracked(self, message: Message, person: Person, channel: ChannelName) -> str:
+        """What may be noted of the reader: as at the first render, so that the bytes are the same again."""
+        if message.tracked is not None:
+            return message.tracked
+        topic = self._active.ruleset.policy.topics.get(message.topic)
+        return tracked(topic, person, channel) if topic is not None else ""
 
     def _load_history(self, connection: Connection, messages: Sequence[Message]) -> None:
         """The past events that ``who`` of the held messages looks at."""

@@ -82,6 +82,7 @@ class MessageRow(SQLModel, table=True):
     body_hash: str = ""
     language: str = ""
     verify_code: str | None = None
+    tracked: str | None = None
     depth: int = 0
     created_at: datetime
     updated_at: datetime

@@ -1,4 +1,4 @@
-"""STOP by text, end to end through Twilio's webhook: signed, kept, obeyed once, and on the timeline (C16, C21)."""
+"""STOP by text, end to end through Twilio's webhook: signed, kept, obeyed once (F58), on the timeline (C16, C21)."""
 
 import base64
 import hmac

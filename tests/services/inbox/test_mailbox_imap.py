@@ -1,4 +1,4 @@
-"""Mail out of a real IMAP server: taken once, moved away or marked, whatever it is."""
+"""Mail out of a real IMAP server: taken once, moved away or marked, whatever it is, also after a crash (F58, F63)."""
 
 from collections.abc import Iterator
 

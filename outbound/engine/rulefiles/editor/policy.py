@@ -1,7 +1,7 @@
 """The schema of rules/policy.yaml."""
 
 from outbound.domain.keywords import OptOutReplies
-from outbound.domain.policy import CalendarPeriod, CapUse, ConsentNeed, Losers
+from outbound.domain.policy import TRACKED, CalendarPeriod, CapUse, ConsentNeed, Losers
 from outbound.engine.rulefiles.editor.declared import Declared
 from outbound.engine.rulefiles.editor.pieces import (
     ADDRESS,
@@ -139,6 +139,7 @@ def _topic(declared: Declared) -> Json:
             "priority": number(0, 999, "In place of the class's."),
             "titles": table(form(LANGUAGE, ""), text(""), "What customers read."),
             "verify": boolean("true: texts too carry a code that proves they are ours."),
+            "track": listing(choice(TRACKED, ""), "What is noted of readers who agreed to the topic tracking."),
         },
         required=("class",),
     )
