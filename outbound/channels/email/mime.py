@@ -7,6 +7,7 @@ handover. Nothing here reads a clock or draws a random number.
 import binascii
 import hashlib
 import re
+from collections.abc import Callable
 from datetime import UTC
 from email.utils import format_datetime
 from functools import lru_cache
@@ -18,6 +19,10 @@ from outbound.domain.rendered import Attachment, EmailEnvelope, Rendered, Render
 
 _LINE_LIMIT = 998  # RFC 5322 2.1.1
 _BASE64_SHARE = 6  # quoted-printable triples each byte above 127: past one in six, base64 is smaller
+_KEPT, _KEPT_LENGTH = 4_000, 2_000
+_ESCAPED = re.compile(rb"[\x00-\x08\x0a-\x1f=\x7f-\xff]")
+_COLUMNS = re.compile(rb".{73}(?:(?==)|[^=](?:(?==)|[^=]))(?!\Z)|.+", re.DOTALL)
+"""75 columns, or up to the escape (=C3) that would be cut; then what is left."""
 _MEDIA_TYPE = re.compile(r"[a-z0-9][\w.+-]*/[a-z0-9][\w.+-]*(; ?[a-z-]+=[\w.-]+)*", re.IGNORECASE | re.ASCII)
 
 
@@ -91,22 +96,62 @@ def _body(text: str) -> tuple[bytes, bytes]:
     """Transfer encoding and bytes of one text, line ends made CRLF and nothing else changed."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.split("\n")
+    if text.isascii():
+        if "\0" not in text and (len(text) <= _LINE_LIMIT or max(map(len, lines)) <= _LINE_LIMIT):
+            return b"7bit", "\r\n".join(lines).encode("ascii")
+        return b"quoted-printable", _quoted(lines)
     try:
-        octets = text.replace("\n", "\r\n").encode("utf-8")
+        size = len(text.encode("utf-8")) + len(lines) - 1
     except UnicodeEncodeError:
         raise MailRefusedError("mail.text", "the body holds half a character (a lone surrogate)") from None
-    if text.isascii():
-        if "\0" not in text and not _has_long_line(octets):
-            return b"7bit", octets
-    elif (len(octets) - len(text)) * _BASE64_SHARE > len(octets):
-        return b"base64", _base64(octets)
-    encoded = binascii.b2a_qp(octets, istext=True, quotetabs=False)
-    # It breaks lines the way the first line of the text ends; a single line gives it no hint.
-    return b"quoted-printable", encoded if b"\r\n" in octets else encoded.replace(b"=\n", b"=\r\n")
+    if (size - len(text)) * _BASE64_SHARE > size:
+        return b"base64", _base64("\r\n".join(lines).encode("utf-8"))
+    return b"quoted-printable", _quoted(lines)
 
 
-def _has_long_line(octets: bytes) -> bool:
-    return len(octets) > _LINE_LIMIT and max(map(len, octets.split(b"\r\n"))) > _LINE_LIMIT
+class _Kept(dict[str, bytes]):
+    """What texts are encoded to; a short one is encoded once, since nearly all of a mail is its template's.
+
+    Bounded: when it is full all of it goes, and with it what was somebody's own.
+    """
+
+    def __init__(self, encode: Callable[[str], bytes]) -> None:
+        super().__init__()
+        self._encode = encode
+
+    def __missing__(self, text: str) -> bytes:
+        encoded = self._encode(text)
+        if len(text) <= _KEPT_LENGTH:
+            if len(self) >= _KEPT:
+                self.clear()
+            self[text] = encoded
+        return encoded
+
+
+def _quoted(lines: list[str]) -> bytes:
+    """Quoted-printable (RFC 2045 6.7) of the lines of a text, the last of which has no line end."""
+    last = binascii.b2a_qp(lines.pop().encode(), istext=True, quotetabs=False)
+    # Without a line end to see it breaks lines by LF alone.
+    return b"".join(map(_quoted_lines.__getitem__, lines)) + last.replace(b"=\n", b"=\r\n")
+
+
+def _quoted_line(line: str) -> bytes:
+    """One line with its line end. Nothing before or after it counts; the standard library's bytes, put together faster.
+
+    A value moves where a line is broken, not how its characters are written: those are kept, tag by tag.
+    """
+    if len(line) <= _KEPT_LENGTH or line.endswith((" ", "\t")) or "\0" in line:
+        return binascii.b2a_qp(f"{line}\r\n".encode(), istext=True, quotetabs=False)
+    written = b"<td".join(map(_characters.__getitem__, line.split("<td")))
+    return b"=\r\n".join(_COLUMNS.findall(written)) + b"\r\n"
+
+
+def _escaped(text: str) -> bytes:
+    return _ESCAPED.sub(lambda found: b"=%02X" % found[0][0], text.encode())
+
+
+_quoted_lines, _characters = _Kept(_quoted_line), _Kept(_escaped)
 
 
 def _base64(octets: bytes) -> bytes:
