@@ -43,6 +43,7 @@ def _rights(router: APIRouter, site: Site, pages: Pages) -> None:
         )
 
     @router.post("/rights/{token}")
+    @pages.writers.write
     def do(token: str, request: Request) -> Response:
         active = releases.running(site.database)
         done = asking.confirm(site.database, site.links, token, message_links=site.links.of_message, now=site.now())
@@ -81,6 +82,7 @@ def _consent(router: APIRouter, site: Site, pages: Pages) -> None:
         return page(active, request, pending.topic, done=False)
 
     @router.post("/c/{token}")
+    @pages.writers.write
     def confirm(token: str, request: Request) -> Response:
         """The yes of a double opt-in counts by POST alone: scanners follow links (C11)."""
         active = releases.running(site.database)
@@ -108,6 +110,7 @@ def access_group(site: Site, pages: Pages) -> Group:
         return page(request, done=False)
 
     @router.post("/p")
+    @pages.writers.write
     def ask(request: Request, form: Form, later: BackgroundTasks) -> Response:
         address, now = text(form, "email", most=254), site.now()
         active = releases.running(site.database)

@@ -41,6 +41,7 @@ def group(site: Site, pages: Pages) -> Group:
         return _page(pages, active, centre, token, note=note if note in _NOTES else "")
 
     @router.post("/p/{token}")
+    @pages.writers.write
     def save(token: str, request: Request, form: Form) -> Response:
         found = opened(token, request)
         if isinstance(found, Response):
@@ -60,6 +61,7 @@ def group(site: Site, pages: Pages) -> Group:
         return _back(pages, token, centre, "confirm_sent" if saved.to_confirm else "saved")
 
     @router.post("/p/{token}/stop")
+    @pages.writers.write
     def stop(token: str, request: Request) -> Response:
         found = opened(token, request)
         if isinstance(found, Response):
@@ -91,6 +93,7 @@ def _data(router: APIRouter, site: Site, pages: Pages, opened: Callable[[str, Re
         return pages.page("data.html", active, centre.language, here="data", home=home, note=note, **lists)
 
     @router.post("/p/{token}/{right}")
+    @pages.writers.write
     def ask(token: str, right: Right, request: Request) -> Response:
         """Send the link that confirms it: a page that somebody else may have opened does neither by itself."""
         found = opened(token, request)

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from outbound.domain.consent import Evidence
 from outbound.interfaces.http.colors import scheme
 from outbound.interfaces.http.words import LANGUAGES, WORDS, spoken
+from outbound.interfaces.http.writers import Writers
 from outbound.services import releases, unsubscribe
 from outbound.services.page_requests import ACCESS, listened
 
@@ -19,9 +20,13 @@ RETRY = {"Retry-After": "60"}
 
 
 class Pages:
-    """Every page of the site. ``root`` is the path of the public URL, without a slash at its end."""
+    """Every page of the site, and who may write from one.
+
+    ``root`` is the path of the public URL, without a slash at its end.
+    """
 
     def __init__(self, public_url: str) -> None:
+        self.writers = Writers()
         self.root = urlsplit(public_url).path.rstrip("/")
         self._style = (_FOLDER / "style.css").read_text(encoding="utf-8")
         self._templates = jinja2.Environment(

@@ -29,6 +29,7 @@ def group(site: Site, pages: Pages) -> Group:
         return page(active, offered, done=offered.withdrawn) if offered else pages.unknown(active, request)
 
     @router.post("/u/{token}")
+    @pages.writers.write
     def act(token: str, request: Request) -> Response:
         """One click (RFC 8058) and the page's button are the same request: the token says it all, no body is read."""
         active = releases.running(site.database)

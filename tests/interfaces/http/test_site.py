@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -191,6 +192,20 @@ def test_a_record_that_cannot_be_written_is_never_called_done(site: Running) -> 
     assert "Fatto" not in html
     assert "Done." not in html
     assert site.consents()[("newsletter", "email")] == "granted"
+
+
+def test_many_who_wait_for_the_record_keep_nobody_from_reading(site: Running) -> None:
+    """Fault F37: more one-click POSTs than there are connections wait for a lock; pages and monitors are answered."""
+    if not site.database.is_sqlite:
+        pytest.skip("one lock for all writers is SQLite's")
+    with ThreadPoolExecutor(24) as senders, site.database.write():  # holds the lock until the block ends
+        waiting = [senders.submit(site.ask, "POST", site.path(), ONE_CLICK, URLENCODED) for _ in range(24)]
+        for _ in range(5):
+            assert site.ask("GET", site.path())[0] == 200
+            assert site.ask("GET", "/ready")[0] == 200
+        assert not any(one.done() for one in waiting)
+    assert {one.result()[0] for one in waiting} == {200}
+    assert site.consents()[("newsletter", "email")] == "withdrawn"
 
 
 def test_health_and_readiness(site: Running) -> None:
