@@ -7,10 +7,10 @@ import base64
 import binascii
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from outbound.domain.delivery import DeliveryEvent
 from outbound.domain.incoming import IncomingMessage
@@ -44,6 +44,8 @@ class Request:
     urls: tuple[str, ...]
     headers: Mapping[str, str]
     body: bytes
+    read: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """The body as it was read, so that it is read once (``bodies``)."""
 
     @property
     def content_type(self) -> str:

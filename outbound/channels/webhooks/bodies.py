@@ -19,10 +19,12 @@ _CHARSET = re.compile(r'charset="?([\w.:-]+)', re.IGNORECASE)
 
 def json_body(request: Request) -> Any:
     """The body as JSON (RFC 8259: UTF-8). Raises MalformedError, also for nesting beyond any provider's."""
-    charset = _CHARSET.search(request.headers.get("content-type", ""))
-    if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
-        raise MalformedError("the charset is not UTF-8")
-    return json_text(request.body.removeprefix(b"\xef\xbb\xbf"))
+    if "json" not in request.read:
+        charset = _CHARSET.search(request.headers.get("content-type", ""))
+        if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
+            raise MalformedError("the charset is not UTF-8")
+        request.read["json"] = json_text(request.body.removeprefix(b"\xef\xbb\xbf"))
+    return request.read["json"]
 
 
 def json_text(text: bytes | str) -> Any:

@@ -42,6 +42,7 @@ def create(site: Site, *, api: Asgi | None = None) -> Asgi:
     """
     pages, metrics = Pages(site.links.public_url), Metrics()
     groups: Sequence[Group] = (
+        webhooks.group(site, metrics),  # first: routes are tried in order, and providers ask most
         unsubscribe.group(site, pages),
         preferences.group(site, pages),
         verification.group(site, pages),
@@ -49,7 +50,6 @@ def create(site: Site, *, api: Asgi | None = None) -> Asgi:
         confirmations.access_group(site, pages),
         assets.group(site),
         health.group(site, metrics),
-        webhooks.group(site, metrics),
         tracking.group(site, pages),
     )
     app = FastAPI(title="Outbound", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
