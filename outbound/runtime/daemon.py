@@ -14,7 +14,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from outbound.app import GUARD_REMEDY, App, refused_channels
 from outbound.domain.message import Lane
 from outbound.runtime.failures import Failures
-from outbound.runtime.hands import EXPRESS_STILL_SECONDS, STILL_SECONDS, Hand, Moved
+from outbound.runtime.hands import Hand, Signs
 from outbound.runtime.hints import InProcessHints
 from outbound.runtime.lookout import Lookout
 from outbound.runtime.posting import post_news
@@ -311,20 +311,19 @@ class Daemon:
             await self._watching.look()
 
     async def _hand(self, lane: Lane) -> None:
-        async def work(moved: Moved) -> int:
-            def noted() -> None:
+        async def work(signs: Signs) -> int:
+            def moved() -> None:
                 self._worked = True
-                moved()
+                signs.moved()
 
             await self._take_in()
             report = SliceReport()
             with self._failures.logged(f"dispatch {lane}"):
-                report = await self._dispatcher.run_slice(lane, now=datetime.now(UTC), moved=noted)
+                report = await self._dispatcher.run_slice(lane, now=datetime.now(UTC), moved=moved, left=signs.left)
             return report.claimed
 
         in_flight = sum(adapter.capabilities.concurrency for adapter in self._app.adapters.values())
-        still = EXPRESS_STILL_SECONDS if lane is Lane.EXPRESS else STILL_SECONDS
-        hand = Hand(work, most=in_flight + 1, still=still)
+        hand = Hand(work, most=in_flight + 1)
         try:
             await self._settled()
             while not self._stopping.is_set():

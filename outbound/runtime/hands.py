@@ -3,50 +3,61 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
 
-Moved = Callable[[], None]
+_STILL_SECONDS = 2.0
 
-STILL_SECONDS = 2.0
-EXPRESS_STILL_SECONDS = 0.1
-"""Who waits for one person's message does not wait for another's slow server either."""
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What a slice says while it works: something ``moved``; all that it claimed has ``left`` and is waited for."""
+
+    moved: Callable[[], None]
+    left: Callable[[], None]
 
 
 class Hand:
-    """Starts the slices of one lane. Each is waited for, unless nothing has moved in it for ``still`` seconds.
+    """Starts the slices of one lane. Each is waited for until all of it has left, or nothing moved for two seconds.
 
     A provider that is silent for ten minutes then keeps its own messages waiting and nobody else's. ``work`` takes
-    one slice, calls what it is given whenever something moves, and answers how many messages it claimed. ``most``
+    one slice, gives the signs that it is given, and answers how many messages it claimed. ``most``
     slices run at once: one more than there are deliveries that can be in flight is enough, because a slice that
     stands still has at least one of them.
     """
 
-    def __init__(self, work: Callable[[Moved], Awaitable[int]], *, most: int, still: float = STILL_SECONDS) -> None:
+    def __init__(self, work: Callable[[Signs], Awaitable[int]], *, most: int) -> None:
         self._work = work
-        self._still = still
         self._most = most
         self._slices: set[asyncio.Task[int]] = set()
 
     async def more(self) -> bool:
-        """Take one more slice to its end, or until it stands still. False: nothing was due."""
+        """Take one more slice until all of it has left, or until it stands still. False: nothing was due."""
         if len(self._slices) >= self._most:
             await asyncio.wait(self._slices, return_when=asyncio.FIRST_COMPLETED)
         last = time.monotonic()
+        left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def moved() -> None:
             nonlocal last
             last = time.monotonic()
 
+        def leave() -> None:
+            if not left.done():
+                left.set_result(None)
+
         async def work() -> int:
-            return await self._work(moved)
+            return await self._work(Signs(moved=moved, left=leave))
 
         slice_ = asyncio.create_task(work(), name="slice")
         self._slices.add(slice_)
         slice_.add_done_callback(self._slices.discard)
+        either: set[asyncio.Future[Any]] = {slice_, left}
         while not slice_.done():
-            left = last + self._still - time.monotonic()
-            if left <= 0:
+            patience = last + _STILL_SECONDS - time.monotonic()
+            if left.done() or patience <= 0:
                 return True
-            await asyncio.wait({slice_}, timeout=left)
+            await asyncio.wait(either, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         return slice_.result() > 0
 
     async def finish(self) -> None:

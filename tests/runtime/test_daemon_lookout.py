@@ -29,6 +29,6 @@ def test_an_event_and_a_send_leave_long_before_the_next_tick(
 
 
 def test_the_bench_of_latency_times_every_trigger_to_its_own_mail() -> None:
-    ours, bare = latency._once(latency._sqlite, 3, 0, bulk=False)
+    ours, bare = latency._once(latency.on_sqlite, 3, 0, bulk=False)
     assert len(ours) == len(bare) == 3
     assert all(time > 0 for time in (*ours, *bare))

@@ -21,6 +21,7 @@ from outbound.interfaces.logs import JsonLines, log_to_stderr
 from outbound.runtime import loop
 from outbound.runtime.daemon import Daemon
 from outbound.runtime.failures import Failures
+from outbound.runtime.hands import Hand, Signs
 from outbound.runtime.serving import Listener
 
 
@@ -176,3 +177,30 @@ def test_a_hand_that_sees_the_signal_first_has_not_died(shop: Shop) -> None:
 
     assert asyncio.run(main(None)) is True
     assert asyncio.run(main(RuntimeError("broken"))) is False
+
+
+def test_a_hand_goes_on_when_all_of_a_slice_has_left_and_only_answers_are_waited_for() -> None:
+    """A slice whose provider is slow keeps nobody who comes after it; where nothing is due the hand rests."""
+
+    async def story() -> list[str]:
+        seen: list[str] = []
+        answered = asyncio.Event()
+
+        async def work(signs: Signs) -> int:
+            if seen:
+                seen.append("nothing due")
+                return 0
+            seen.append("all left")
+            signs.left()
+            await answered.wait()
+            seen.append("answered")
+            return 3
+
+        hand = Hand(work, most=2)
+        assert await hand.more()
+        assert not await hand.more()
+        answered.set()
+        await hand.finish()
+        return seen
+
+    assert asyncio.run(story()) == ["all left", "nothing due", "answered"]

@@ -25,6 +25,7 @@ BENCHES = {
     "send_email_pg": "outbound.testing.bench.send_email:measure_pg",
     "latency_idle": "outbound.testing.bench.latency:measure_idle",
     "latency_bulk": "outbound.testing.bench.latency:measure_bulk",
+    "recover_killed": "outbound.testing.bench.recovery:measure",
     "api_event": "outbound.testing.bench.api_event:measure",
     "timeline": "outbound.services.bench.timeline:measure",
     "webhook_in": "outbound.testing.bench.webhook_in:measure",

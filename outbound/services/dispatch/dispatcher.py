@@ -108,18 +108,22 @@ class Dispatcher:
         now: datetime,
         keys: tuple[str, str] | None = None,
         moved: Callable[[], None] = lambda: None,
+        left: Callable[[], None] = lambda: None,
     ) -> SliceReport:
         """Take one slice of ``lane`` from claim to record; ``claimed`` 0 means that nothing was due.
 
         What is due on a channel whose account is stuck is left to later slices. ``now`` decides what is due and may
-        be virtual. ``moved`` is called whenever something was claimed or recorded. Raises what a stage raised
+        be virtual. ``moved`` is called whenever something was claimed or recorded, ``left`` when all that was claimed
+        has left and only answers are waited for. Raises what a stage raised
         after everything in flight was recorded; what had not begun is given back.
         """
         if self._stopping:
             return SliceReport()
         if lane is Lane.EXPRESS:
             self.expect_express()
-        slice_ = Slice(lane=lane, now=now, chunk=min(_FIRST_CHUNK, self.settings.chunk), keys=keys, moved=moved)
+        slice_ = Slice(
+            lane=lane, now=now, chunk=min(_FIRST_CHUNK, self.settings.chunk), keys=keys, moved=moved, left=left
+        )
         renewing = asyncio.create_task(self._renew(slice_), name="outbound-leases")
         streams: list[AsyncGenerator[Any, None]] = []
         try:
@@ -146,7 +150,12 @@ class Dispatcher:
             lease_now = database_now(connection)
             return outbox_claims.recover_expired(connection, lease_now=lease_now, now=now, resend_delay=SECURITY[0])
 
-        found = await self._writer.write(sweep)
+        found = Recovery()
+        while True:  # a sweep takes some at a time; who died may have held more
+            some = await self._writer.write(sweep)
+            if not some.ready and not some.uncertain:
+                break
+            found = Recovery(ready=found.ready + some.ready, uncertain=found.uncertain + some.uncertain)
         if found.ready or found.uncertain:
             log.warning("recovered", ready=found.ready, uncertain=found.uncertain)
         return found

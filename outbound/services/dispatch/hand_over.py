@@ -68,6 +68,8 @@ class _Deliveries:
                         await self._start(one)
                 self._adapt(len(chunk), time.monotonic() - began)
                 upcoming = following or self._prepare(_upcoming(chunks))
+            if self._slice.tally.claimed:
+                self._slice.left()
         finally:
             self._fed = True
             self._news.set()

@@ -97,7 +97,7 @@ class Kit:
 class Slice:
     """One slice on its way. ``leases`` are the messages it answers for: id to lease token.
 
-    ``moved`` is called when something was claimed or recorded.
+    ``moved`` is called when something was claimed or recorded, ``left`` when nothing of it waits to leave any more.
     ``chunk`` is how many messages pass the gate together now: ``hand_over`` lowers it when the provider is
     slow, so that what the gate saw is never long past when a message leaves (promise P5).
     """
@@ -108,6 +108,7 @@ class Slice:
     keys: tuple[str, str] | None = None
     leases: dict[str, int] = field(default_factory=dict)
     moved: Callable[[], None] = lambda: None
+    left: Callable[[], None] = lambda: None
     probes: list[Key] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     _started: float = field(default_factory=time.monotonic)

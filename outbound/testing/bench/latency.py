@@ -74,23 +74,28 @@ Fresh = Callable[[], AbstractContextManager[str]]
 def measure_idle(quick: bool) -> list[Figure]:
     """Nothing else to do, on both databases."""
     return [
-        _figure("latency_idle", _sqlite, quick, bulk=False),
-        _figure("latency_idle_pg", _postgres, quick, bulk=False),
+        _figure("latency_idle", on_sqlite, quick, bulk=False),
+        _figure("latency_idle_pg", on_postgres, quick, bulk=False),
     ]
 
 
 def measure_bulk(quick: bool) -> list[Figure]:
     """During a bulk run, on both databases."""
-    return [_figure("latency_bulk", _sqlite, quick, bulk=True), _figure("latency_bulk_pg", _postgres, quick, bulk=True)]
+    return [
+        _figure("latency_bulk", on_sqlite, quick, bulk=True),
+        _figure("latency_bulk_pg", on_postgres, quick, bulk=True),
+    ]
 
 
 @contextmanager
-def _sqlite() -> Iterator[str]:
+def on_sqlite() -> Iterator[str]:
+    """A new SQLite file in the workspace."""
     yield ""
 
 
 @contextmanager
-def _postgres() -> Iterator[str]:
+def on_postgres() -> Iterator[str]:
+    """A new database on a PostgreSQL of its own."""
     with postgres_server() as server, empty_database(server) as url:
         yield url
 
@@ -122,14 +127,14 @@ def _once(fresh: Fresh, count: int, bulk_count: int, *, bulk: bool) -> tuple[lis
     ):
         workspace = Path(folder) / "shop"
         url = given or f"sqlite:///{workspace / 'outbound.db'}"
-        _write(workspace, server.port, given)
+        write(workspace, server.port, given)
         database = Database(url)
         try:
-            active = _publish(database, max(count, _WARMING, bulk_count if bulk else 0))
+            active = publish(database, max(count, _WARMING, bulk_count if bulk else 0))
             if bulk:
-                _queue(database, bulk_count)
-            with _daemon(workspace):
-                _wait(server, 200 if bulk else 0, database)
+                queue(database, bulk_count)
+            with daemon(workspace):
+                wait_for(server, 200 if bulk else 0, database)
                 _trigger(database, active, server, _WARMING)  # templates compile once
                 ours = _trigger(database, active, server, count)
                 bare = asyncio.run(_bare(server, count))
@@ -140,7 +145,8 @@ def _once(fresh: Fresh, count: int, bulk_count: int, *, bulk: bool) -> tuple[lis
     return ours, bare
 
 
-def _write(workspace: Path, port: int, url: str) -> None:
+def write(workspace: Path, port: int, url: str) -> None:
+    """A workspace that sends to ``port`` of this machine; ``url`` "" is SQLite."""
     workspace.mkdir()
     (workspace / "outbound.toml").write_text(_SETTINGS.format(port=port), encoding="utf-8")
     secrets = {"SECRET_KEY": "k1:" + "b0" * 32, **({"DATABASE_URL": url} if url else {})}
@@ -149,7 +155,8 @@ def _write(workspace: Path, port: int, url: str) -> None:
     env.chmod(0o600)
 
 
-def _publish(database: Database, people: int) -> Active:
+def publish(database: Database, people: int) -> Active:
+    """A receipt and a newsletter, and so many customers."""
     schema.migrate(database)
     files = dict(shop_files())
     policy, letter = files["rules/policy.yaml"], files["rules/newsletter.yaml"]
@@ -170,7 +177,7 @@ def _publish(database: Database, people: int) -> Active:
     return active
 
 
-def _queue(database: Database, count: int) -> None:
+def queue(database: Database, count: int) -> None:
     """A newsletter that is due for everybody."""
     now = datetime.now(UTC)
     known = {
@@ -199,21 +206,22 @@ def _queue(database: Database, count: int) -> None:
 
 
 @contextmanager
-def _daemon(workspace: Path) -> Iterator[None]:
+def daemon(workspace: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A daemon on ``workspace`` that has to live to the end of the block; what kills it before must be meant."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("OUTBOUND_")}
     command = [sys.executable, "-m", "outbound", "-w", str(workspace), "run", "--no-http"]
     with (workspace / "daemon.log").open("wb") as log:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean)  # noqa: S603 - ours
         try:
-            yield
-            if child.poll() is not None:
+            yield child
+            if child.poll() not in (None, -signal.SIGKILL):
                 raise RuntimeError(f"the daemon ended: {(workspace / 'daemon.log').read_text()[-2000:]}")
         finally:
             child.send_signal(signal.SIGKILL)
             child.wait()
 
 
-def _wait(server: SmtpServer, accepted: int, database: Database) -> None:
+def wait_for(server: SmtpServer, accepted: int, database: Database) -> None:
     """Until the daemon is up and has sent so many."""
     deadline = time.monotonic() + _PATIENCE
     while True:

@@ -64,7 +64,7 @@ def test_a_bulk_run_gives_way_until_the_express_messages_have_left() -> None:
 
 
 def test_a_bulk_run_does_not_wait_long_for_an_express_message_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precedence, "_EXPRESS_SECONDS", 0.02)
+    monkeypatch.setattr(precedence, "_LONGEST", 0.02)
 
     async def story() -> float:
         way = Precedence()
@@ -74,3 +74,16 @@ def test_a_bulk_run_does_not_wait_long_for_an_express_message_that_hangs(monkeyp
         return time.monotonic() - began
 
     assert 0.015 < asyncio.run(story()) < 5
+
+
+def test_after_a_stretch_of_express_the_bulk_lane_has_as_long_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much express work comes in, half of the time is the bulk lane's."""
+    clock = iter([10.0, 10.2, 10.3, 10.4])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    way = Precedence()
+    way.claim()  # at 10.0
+    way.end()  # at 10.2: until 10.4
+    way.claim()  # at 10.3
+    assert not way._until
+    way.claim()  # at 10.4
+    assert way._until

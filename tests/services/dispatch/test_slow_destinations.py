@@ -14,7 +14,7 @@ from dispatch_world import EMAIL, NOW, World, add_customers, names, queue
 
 from outbound.channels.email.smtp import SmtpAdapter, SmtpSettings, SmtpTimeouts, Tls
 from outbound.domain.message import Lane
-from outbound.runtime.hands import Hand
+from outbound.runtime.hands import Hand, Signs
 from outbound.services.dispatch import Dispatcher, DispatchSettings
 from outbound.storage import tables
 from outbound.storage.database import Database
@@ -51,9 +51,9 @@ def hand_of(dispatcher: Dispatcher, lane: Lane) -> Hand:
     """The lane's work as the daemon does it."""
     begun = time.monotonic()
 
-    async def work(moved: Any) -> int:
+    async def work(signs: Signs) -> int:
         now = NOW + timedelta(seconds=int(time.monotonic() - begun))
-        return (await dispatcher.run_slice(lane, now=now, moved=moved)).claimed
+        return (await dispatcher.run_slice(lane, now=now, moved=signs.moved, left=signs.left)).claimed
 
     return Hand(work, most=11)
 
