@@ -11,7 +11,7 @@ import structlog
 from outbound.domain.message import Lane
 from outbound.domain.outcome import Outcome, OutcomeKind
 from outbound.services.dispatch.kit import Kit, Slice
-from outbound.services.dispatch.parcels import Answered, Ready
+from outbound.services.dispatch.parcels import Answered, Passed, Ready
 from outbound.services.dispatch.points import hit
 from outbound.services.dispatch.slots import Slots
 
@@ -129,31 +129,33 @@ class _Deliveries:
         if one.passed.turn is not None:
             await asyncio.sleep(max(one.passed.turn - time.monotonic(), 0))
         await self._kit.precedence.give_way(self._slice.lane)
-        destinations, domain = self._kit.destinations[one.passed.begin.account], one.passed.domain
-        while True:
-            if not await self._room(one, best_before):
-                self._answer(_unspent(one, "the destination is slow"))
-                return
-            if not await slots.take(within=best_before - time.monotonic()):
-                self._answer(_unspent(one, "the gate is too old"))
-                return
-            if not domain or not destinations.full(domain):
-                break
-            slots.give()  # while it waited for the slot, other slices have filled the destination
+        if why := await self._connection(one, slots, best_before):
+            self._answer(_unspent(one, why))
+            return
         if self._kit.stopping():
             slots.give()
             self._answer(_unspent(one, "the worker stopped"))
             return
         # Counted before anything else can look: tasks that have not begun yet would all find the destination free.
-        task = asyncio.create_task(self._deliver(one, slots, destinations.begin(domain)))
+        task = asyncio.create_task(self._deliver(one, slots, self._begin(one.passed)))
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
-    async def _room(self, ready: Ready, best_before: float) -> bool:
-        """Whether the destination may have one more of the account's connections; waits where it is quick."""
-        domain = ready.passed.domain
-        destinations = self._kit.destinations[ready.passed.begin.account]
-        return not domain or await destinations.room(domain, within=best_before - time.monotonic())
+    async def _connection(self, ready: Ready, slots: Slots, best_before: float) -> str:
+        """Take a slot, once the destination may have one more connection. Answers "", or why there is none."""
+        destinations, domain = self._kit.destinations[ready.passed.begin.account], ready.passed.domain
+        while not (domain and destinations.full(domain) and destinations.slow(domain)):
+            if not await slots.take(within=best_before - time.monotonic()):
+                return "the gate is too old"
+            if not domain or not destinations.full(domain):  # one that may have every connection never is: we hold one
+                return ""
+            slots.give()
+            if not await destinations.room(domain, within=best_before - time.monotonic()):
+                break
+        return "the destination is slow"
+
+    def _begin(self, passed: Passed) -> float:
+        return self._kit.destinations[passed.begin.account].begin(passed.domain)
 
     async def _deliver(self, ready: Ready, slots: Slots, started: float) -> None:
         passed = ready.passed
