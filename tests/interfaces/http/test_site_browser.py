@@ -126,6 +126,14 @@ def test_no_page_has_a_barrier_a_heavy_load_or_a_third_party(shop: Shop, browser
             wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert wide <= 0, f"{name} scrolls sideways by {wide}"
             page.close()
+        page = context.new_page()  # and what a mistake in the form is answered with
+        page.goto(shop.base + with_language(shop.paths["preferences"], language))
+        for field in ("#quiet_from", "#quiet_to"):
+            page.locator(field).fill("22:00")
+        page.locator("form .save button").click()
+        assert page.locator("[aria-invalid]").count() == 2
+        found = Axe().run(page, options=WCAG)
+        seen += [("mistake", scheme, one["id"], one["nodes"][0]["html"]) for one in found.response["violations"]]
         context.close()
     assert seen == []
 
