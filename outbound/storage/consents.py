@@ -67,6 +67,16 @@ def write(connection: Connection, customer_id: str, topic: str, words: Standing)
         connection.execute(statement, row | {"address": word.address, "at": word.at, "event_id": word.event_id})
 
 
+def any_granted(connection: Connection, *, after: datetime, upto: datetime) -> bool:
+    """Whether somebody's yes was recorded after ``after`` and up to ``upto``."""
+    said = sa.and_(
+        consent_event.c.state == ConsentState.GRANTED.value,
+        consent_event.c.recorded_at > after,
+        consent_event.c.recorded_at <= upto,
+    )
+    return connection.execute(sa.select(consent_event.c.id).where(said).limit(1)).first() is not None
+
+
 def newest_word(connection: Connection, customer_id: str, topic: str) -> datetime | None:
     """When the newest word on record about ``topic`` was said, on any channel."""
     return max((word.at for word in of_topic(connection, customer_id, topic).values()), default=None)

@@ -132,6 +132,14 @@ def history(
     return found
 
 
+def any_within(connection: Connection, stretches: Iterable[tuple[str, datetime, datetime]]) -> bool:
+    """Whether an event of one of these names happened after the first and up to the second of its times."""
+    tests = [sa.and_(event.c.name == name, event.c.at > after, event.c.at <= upto) for name, after, upto in stretches]
+    # Asks for no column: an index on the others is scanned in place of the rows.
+    query: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(event).where(sa.or_(*tests)).limit(1)
+    return bool(tests) and connection.execute(query).first() is not None
+
+
 @cache
 def _history(dialect: str, *, begun: bool) -> Prepared:
     query = sa.select(*_READ).where(

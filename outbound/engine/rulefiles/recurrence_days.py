@@ -35,8 +35,9 @@ class Recurrence:
         return next((numbers for name, numbers in self.parts if name == part), ())
 
 
+@lru_cache(maxsize=4096)
 def twice_in_a_period(rule: Recurrence, start: date | None) -> tuple[date, date] | None:
-    """The first two days of the rule that share one ``{period}``."""
+    """The first two days of the rule that share one ``{period}``. Cached like the days themselves."""
     days = days_of(rule, start)
     for first, second in pairwise(days):
         if period_key(first, rule.frequency) == period_key(second, rule.frequency):

@@ -7,6 +7,7 @@ zone compare and subtract by their wall clocks (K12), so everything is computed 
 
 from calendar import monthrange
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from outbound.domain.durations import Duration, DurationUnit
@@ -22,11 +23,12 @@ def resolve_wall(local: datetime, zone: ZoneInfo) -> datetime:
     return occurrences(local, zone)[0]
 
 
+@lru_cache(maxsize=16_384)
 def occurrences(local: datetime, zone: ZoneInfo) -> tuple[datetime, ...]:
     """Every instant (UTC, ascending) at which clocks in ``zone`` read ``local``: one, or two on a repeated hour.
 
-    In a gap no clock ever reads it; the answer is then the first valid instant alone.
-    Raises ValueError when ``local`` is aware.
+    In a gap no clock ever reads it; the answer is then the first valid instant alone. Cached, because whoever plans
+    for many people asks about the same few mornings. Raises ValueError when ``local`` is aware.
     """
     if local.tzinfo is not None:
         raise ValueError("a wall time has no zone of its own")

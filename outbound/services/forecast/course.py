@@ -12,10 +12,9 @@ from typing import Protocol
 from outbound.services import planning
 from outbound.services.dispatch.kit import Kit
 from outbound.services.forecast.hands import Answer, accepted, dispatch
+from outbound.services.forecast.looking import Segments
 from outbound.services.planning.agenda import due_days, due_slots
 from outbound.services.planning.buckets import Buckets
-from outbound.services.planning.compiled import compiled
-from outbound.services.planning.enters import full_hour, skip_sweep
 from outbound.services.planning.upcoming import next_waiting
 from outbound.services.planning.window import AHEAD, waits
 from outbound.services.releases import Active
@@ -62,11 +61,12 @@ def live(
 ) -> int:
     """Live through ``stretch`` in ``database``, which must be a scratch copy. Answers how often the clock stopped.
 
-    ``looks`` is how often everybody is asked whether they came into a segment, which the daemon does every hour.
+    ``looks`` is how often everybody is asked whether they came into a segment, which the daemon does every hour; left
+    out are the looks between which time can have moved nobody.
     ``moments`` are the only stops, in order, where they are given: those at which a daemon is known to have looked.
     """
     feeds, agenda = tuple(feeds), _Agenda(database, active, stretch)
-    segments = _Segments(database, active, stretch.start, looks)
+    segments = Segments(database, active, stretch.start, looks)
     now, stops = moments[0] if moments else stretch.start, 0
     while now <= stretch.until:
         for feed in feeds:
@@ -103,29 +103,6 @@ def _waits(database: Database) -> bool:
 
 def _next_of(feeds: Iterable[Feed]) -> list[datetime]:
     return [at for feed in feeds if (at := feed.next_at()) is not None]
-
-
-class _Segments:
-    """When everybody is asked whether they came into a segment that a rule waits at."""
-
-    def __init__(self, database: Database, active: Active, start: datetime, every: timedelta) -> None:
-        self._database, self._every = database, every
-        self._next = [start] if compiled(active).doorways else []
-
-    def look(self, now: datetime) -> bool:
-        """Whether that time has come; planning leaves it alone otherwise."""
-        if not self._next:
-            return False
-        if now >= self._next[0]:
-            self._next = [full_hour(now) + self._every]
-            return True
-        with self._database.write() as connection:
-            skip_sweep(connection, now)
-        return False
-
-    def upcoming(self) -> list[datetime]:
-        """When it comes next, if ever."""
-        return self._next
 
 
 class _Agenda:

@@ -17,7 +17,7 @@ from outbound.services.dispatch.parcels import Answered, Passed
 from outbound.services.dispatch.verdicts import verdict
 from outbound.services.memory import uncollected
 from outbound.services.releases import Active
-from outbound.storage import outbox_results
+from outbound.storage import next_messages, outbox_results
 from outbound.storage.database import Database
 
 Answer = Callable[[Passed], Outcome]
@@ -43,9 +43,16 @@ def dispatch(database: Database, kit: Kit, active: Active, *, now: datetime, ans
     """Take everything that is due through the gates and record the answers. Answers how many messages were taken."""
     taken = 0
     for lane in Lane:
-        while some := _slice(database, kit, active, _StillSlice(lane=lane, now=now, chunk=kit.settings.chunk), answer):
+        slice_ = _StillSlice(lane=lane, now=now, chunk=kit.settings.chunk)
+        while _due(database, lane, now) and (some := _slice(database, kit, active, slice_, answer)):
             taken += some
     return taken
+
+
+def _due(database: Database, lane: Lane, now: datetime) -> bool:
+    """Whether a claim would find anything: most stops of the clock are not for messages."""
+    with database.read() as connection:
+        return lane in next_messages.lanes_due(connection, now)
 
 
 def _slice(database: Database, kit: Kit, active: Active, slice_: Slice, answer: Answer) -> int:
