@@ -11,7 +11,6 @@ from outbound.domain.source import Problem, Severity
 from outbound.engine import rulefiles
 from outbound.engine.rendering import compile_templates
 from outbound.engine.rendering.clients import Support
-from outbound.services import releases
 from outbound.services.kept_answers import Found
 
 _MANY_TEMPLATES: Final = 12
@@ -19,19 +18,20 @@ _MANY_TEMPLATES: Final = 12
 
 
 def check(files: Files, *, support: Support | None = None) -> Found:
-    """What ``releases.check`` says."""
+    """What ``releases.check`` says, without what a release needs of a database."""
+    loaded = rulefiles.load(files)
+    read = loaded.readable
+    if read is None:
+        return Found(rules=0, problems=loaded.problems)
     names = sorted({path.split("/")[1] for path in files if path.startswith("templates/") and path.count("/") > 1})
     workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, len(names))
     if workers < 2 or len(names) < _MANY_TEMPLATES or "fork" not in multiprocessing.get_all_start_methods():  # noqa: PLR2004
-        checked = releases.check(files, support=support)
-        return Found(rules=len(checked.ruleset.rules) if checked.ruleset else 0, problems=checked.problems)
-    loaded = rulefiles.load(files)
-    if loaded.readable is None:
-        return Found(rules=0, problems=loaded.problems)
-    told = _in_turn(files, loaded.readable, support, names, workers)
+        told = compile_templates(files, policy=read.policy, schema=read.schema, rules=read.rules, support=support)[1]
+    else:
+        told = _in_turn(files, read, support, names, workers)
     problems = (*loaded.problems, *told)
     refused = any(problem.severity is Severity.ERROR for problem in problems)
-    return Found(rules=0 if refused else len(loaded.readable.rules), problems=problems)
+    return Found(rules=0 if refused else len(read.rules), problems=problems)
 
 
 _shared: tuple[Files, Ruleset, Support | None] | None = None
