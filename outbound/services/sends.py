@@ -49,7 +49,8 @@ class SendReport:
 
     ``new`` candidates of this call (``counts`` by channel and reason), ``already`` decided under this
     occurrence before, ``missed`` the recipients for whom ``who`` is not true, ``unknown`` those no customer
-    has the id of, ``repeated`` further mentions of the same customer. ``currency`` is that of ``counts.costs``.
+    has the id of, ``repeated`` further mentions of the same customer, ``created`` customers made for addresses that
+    nobody had. ``currency`` is that of ``counts.costs``.
     ``limited`` is the limit that the run exceeds, "" for none, ``exceeded`` the same in words: its messages wait
     for `outbound approve`.
     """
@@ -61,6 +62,7 @@ class SendReport:
     counts: Counts = field(default_factory=Counts)
     missed: int = 0
     unknown: list[Recipient] = field(default_factory=list)
+    created: int = 0
     currency: str = ""
     limited: str = ""
     exceeded: str = ""
@@ -124,7 +126,7 @@ def send(
     ``send.key`` and ``send.argument`` for a call that does not fit the rule, and ``send.inactive`` outside its
     ``active`` time. Over a limit of the rule the messages are made and wait for approval.
     """
-    called = _script_rule(active, rule, now)
+    called = script_rule(active, rule, now)
     if not key.strip():
         raise OutboundError("send.key", "a key is needed", "give --key with a name for this occasion (recall-L77)")
     typed = typed_arguments(called, arguments)
@@ -276,7 +278,8 @@ class _Call:
         return zones
 
 
-def _script_rule(active: Active, rule_id: str, now: datetime) -> Rule:
+def script_rule(active: Active, rule_id: str, now: datetime) -> Rule:
+    """The rule that a call starts. Raises OutboundError ``send.rule`` and ``send.inactive``."""
     rule = active.ruleset.rules.get(rule_id)
     callable_rules = sorted(r.id for r in active.ruleset.rules.values() if isinstance(r.trigger, ScriptTrigger))
     remedy = f"rules that `outbound send` starts: {', '.join(callable_rules) or 'none'}"

@@ -1,7 +1,7 @@
 """``outbound send``: start a script rule for named customers, once per key."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,6 +28,10 @@ def register(app: typer.Typer) -> None:
         customer: Annotated[
             list[str] | None, typer.Option(metavar="ID", help="One customer id; may be repeated.")
         ] = None,
+        to: Annotated[
+            list[str] | None,
+            typer.Option(metavar="ADDRESS", help="An e-mail address or a phone number (transactional topics only)."),
+        ] = None,
         values: Annotated[
             list[str] | None, typer.Option("--data", metavar="NAME=VALUE", help="The rule's arguments, one each.")
         ] = None,
@@ -46,24 +50,28 @@ def register(app: typer.Typer) -> None:
         from outbound.interfaces.cli.exits import EXIT_CHANGES, EXIT_ERROR
         from outbound.interfaces.cli.output import counted, print_error, print_json
         from outbound.services import sends
+        from outbound.services.addressees import send_to
 
         arguments = pairs(values)
-        if (customers is None) == (not customer):
-            wrong_usage("name the customers with either --customers FILE or --customer ID")
+        if sum(map(bool, (customers, customer, to))) != 1:
+            wrong_usage("name the customers with either --customers FILE or --customer ID or --to ADDRESS")
         with open_context() as context:
             if wait and context.at is not None:
                 wrong_usage("--wait waits for a daemon, which has no --at")
-            report = sends.send(
-                context.database,
-                context.active(),
-                rule=rule,
-                recipients=_recipients(customers, customer),
-                arguments=arguments,
-                key=key,
-                dry_run=dry_run,
-                extend=extend,
-                by=operator(),
-                now=context.now(),
+            words: dict[str, Any] = {
+                "rule": rule,
+                "arguments": arguments,
+                "key": key,
+                "dry_run": dry_run,
+                "extend": extend,
+                "by": operator(),
+                "now": context.now(),
+            }
+            database, active = context.database, context.active()
+            report = (
+                send_to(database, active, context.keyring, addresses=to, **words)
+                if to
+                else sends.send(database, active, recipients=_recipients(customers, customer), **words)
             )
             run = _wait(context, report.run_id, timeout) if wait and not dry_run else None
         if as_json:
@@ -126,6 +134,8 @@ def _print(report: "SendReport", name: str) -> None:
     ]
     if report.missed:
         notes.append(f"{report.missed:,} to whom `who` does not apply")
+    if report.created:
+        notes.append(f"{counted(report.created, 'new customer')} of whom nothing but the address is known")
     if report.repeated:
         notes.append(f"{report.repeated:,} named more than once")
     if report.unknown:

@@ -68,6 +68,45 @@ def test_a_file_names_the_lines_nobody_has(shop: Shop) -> None:
     assert "[send.file]" in shop.run(*NOTICE, "--customers", "/nope.csv", status=1).err
 
 
+CODE = """
+rule: code
+owner: ops@shop.example
+topic: {topic}
+when: {{script: {{what: string}}}}
+once: "{{key}}"
+send: {{template: notice, channels: [email, sms]}}
+"""
+
+
+def test_a_transactional_message_goes_to_a_bare_address_once(shop: Shop) -> None:
+    """A known address is its customer; another becomes a customer, the same one the next time."""
+    shop.write("rules/code.yaml", CODE.format(topic="orders"))
+    shop.run("--at", "2026-11-24T07:00Z", "apply")
+    before = snapshot(shop)
+    words = ("send", "code", "--key", "k1", "--data", "what=1234", "--to", "new@example.org", "--to", "ADA@example.org")
+    told = "1 new customer of whom nothing but the address is known\n"
+    assert shop.run(*AT, *words, "--dry-run").out.splitlines()[1].strip() == told.strip()
+    assert snapshot(shop) == before
+    assert shop.run(*AT, *words).out == f"2 new (email 2), 0 already sent to\n  {told}  about EUR 0.0008\n"
+    assert shop.run(*AT, *words).out == "0 new, 2 already sent to\n"
+    assert shop.run("customer", "show", "new@example.org", "--json").json["customer"]["id"].startswith("to-")
+    shop.run(*HOURS)
+    assert len(mailbox(shop)) == 2
+    texted = shop.run(*AT, "send", "code", "--key", "k2", "--data", "what=5", "--to", "+393401234599")
+    assert texted.out.startswith("1 new (sms 1), 0 already sent to\n")
+
+
+def test_what_cannot_go_to_a_bare_address_makes_nobody(shop: Shop) -> None:
+    shop.write("rules/code.yaml", CODE.format(topic="orders"))
+    shop.run("apply")
+    before = snapshot(shop)
+    to = ("--to", "new@example.org")
+    assert "[send.to]" in shop.run(*NOTICE, *to, status=1).err
+    assert "[send.argument]" in shop.run("send", "code", "--key", "k", *to, status=1).err
+    assert "[send.address]" in shop.run("send", "code", "--key", "k", "--data", "what=1", "--to", "+1", status=1).err
+    assert snapshot(shop) == before
+
+
 @pytest.mark.parametrize(
     ("words", "status", "sentence"),
     [
