@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from outbound.domain.errors import ConfigurationError
 from outbound.domain.lowercase import lower
 from outbound.storage import prepared
-from outbound.storage.turns import Turnstile, wait_until
+from outbound.storage.turns import Turn, wait_until
 
 _BUSY_TIMEOUT_MS = 30_000
 _CHECKPOINT_PAGES = 16_000
@@ -127,7 +127,7 @@ def _sqlite_engine(url: sa.URL, *, read_only: bool, durable: bool, wait: float |
         cursor.close()
         dbapi_connection.create_function("outbound_lower", 1, _lower, deterministic=True)
 
-    turnstile = Turnstile(_turn_file(url) if not read_only else None)
+    turn = Turn(_turn_file(url) if not read_only else None)
 
     @sa_event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -135,7 +135,7 @@ def _sqlite_engine(url: sa.URL, *, read_only: bool, durable: bool, wait: float |
         if begin != IMMEDIATE:
             prepared.execute(connection, begin)
             return
-        with turnstile.passing():
+        with turn.taken():
             _begin_immediate(connection)
 
     return engine
@@ -208,7 +208,10 @@ def _postgresql_engine(url: sa.URL, *, read_only: bool, wait: float | None) -> E
         # a statement that only works may take longer than one that waits
         options += f" -c lock_timeout={wait * 1000:.0f} -c statement_timeout={wait * 6000:.0f}"
         connect = {"options": options, "connect_timeout": max(2, round(wait))}
-    return sa.create_engine(url, pool_size=10, pool_pre_ping=True, connect_args=connect, **_pool(wait))
+    # The connection that was used last: its server process has the plans and the catalogue at hand.
+    return sa.create_engine(
+        url, pool_size=10, pool_pre_ping=True, pool_use_lifo=True, connect_args=connect, **_pool(wait)
+    )
 
 
 def _pool(wait: float | None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ _FIRST_LOOK, _LAST_LOOK = 0.0005, 0.005
 """Seconds between two looks: the first, and the longest after that."""
 
 
-class Turnstile:
+class Turn:
     """A file beside the database, locked by the one who is next to write. ``None``: there is nobody else.
 
     It is held only while SQLite's own lock is waited for, so that who has just written cannot go again before who
@@ -31,7 +31,7 @@ class Turnstile:
         self._patience = patience
 
     @contextmanager
-    def passing(self) -> Iterator[None]:
+    def taken(self) -> Iterator[None]:
         """Be the next one, until the end of the block."""
         handle = self._open()
         try:

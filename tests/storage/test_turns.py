@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from outbound.storage.database import Database
-from outbound.storage.turns import Turnstile
+from outbound.storage.turns import Turn
 
 
 def test_who_has_just_written_does_not_overtake_who_waits(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_turn_that_is_never_given_on_is_not_waited_for_longer_than_patience(tm
     path = tmp_path / "turn"
     with path.open("w") as frozen:
         fcntl.flock(frozen, fcntl.LOCK_EX)
-        with Turnstile(path, patience=0.01).passing():
+        with Turn(path, patience=0.01).taken():
             pass
         database = Database(f"sqlite:///{tmp_path / 'one.db'}")
         with database.write() as connection:
@@ -52,7 +52,7 @@ def test_a_turn_that_is_never_given_on_is_not_waited_for_longer_than_patience(tm
 
 
 def test_who_may_not_write_beside_the_database_goes_without_a_turn(tmp_path: Path) -> None:
-    with Turnstile(tmp_path / "absent" / "turn").passing(), Turnstile(None).passing():
+    with Turn(tmp_path / "absent" / "turn").taken(), Turn(None).taken():
         pass
 
 

@@ -30,9 +30,9 @@ MAX_FILE_BYTES: Final = 1024 * 1024
 MAX_DOCUMENT_CHARACTERS: Final = 64 * 1024
 """A rule has some hundred characters, a large schema some thousand; the parser's worst of this size is harmless."""
 MAX_DEPTH: Final = 12
-MAX_NODES: Final = 2500
+MAX_NODES: Final = 2000
 MAX_DOCUMENTS: Final = 2000
-_MAX_SEPARATORS: Final = 3600
+_MAX_SEPARATORS: Final = 3000
 """Most of the parser's time goes by values; so many separators are too many of them, known without parsing."""
 _MAX_BRACKETS: Final = 60
 """The parser looks far ahead of an open bracket, so a pile of them is counted before it sees any."""
