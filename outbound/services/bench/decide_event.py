@@ -174,7 +174,7 @@ def decide_events(database: Database, active: Active, *, people: int, events: in
             now=now,
         )
         recorded = time.perf_counter()
-        report = planning.plan_due(database, active, now=now)
+        report = planning.plan_arrived(database, active, now=now)
         times.planned.append((time.perf_counter() - recorded) * 1_000)
         times.cpu.append((time.thread_time() - cpu) * 1_000)
         times.recorded.append((recorded - begun) * 1_000)

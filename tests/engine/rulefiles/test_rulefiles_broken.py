@@ -38,9 +38,7 @@ def _timed(files: dict[str, bytes]) -> tuple[Loaded, float]:
 
 
 def test_every_code_of_the_loader_is_met_by_a_flaw_or_by_a_test_of_its_own() -> None:
-    told = "\n".join(
-        param.values[0].expected for param in CASES
-    )  # which the test above compares
+    told = "\n".join(param.values[0].expected for param in CASES)  # which the test above compares
     met = {code for code in Code if f"[{code}]" in told}
     # test_rulefiles_files.py, test_rulefiles_limits.py, test_policy_values.py, test_rulefiles_overlaps.py
     elsewhere = {Code.MISSING_FILE, Code.FILE_NAME, Code.TOO_LARGE, Code.NO_RECEIPTS, Code.OVERLAP}
