@@ -4,7 +4,6 @@ Secrets come from the environment only; for a laptop, a ``.env`` file beside out
 owner alone) is read as if it were part of the environment.
 """
 
-import ipaddress
 import os
 import re
 import tomllib
@@ -17,7 +16,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from outbound.config.accounts import EmailSection, SmsSection
 from outbound.config.inbound import InboundSection
-from outbound.config.section import Section
+from outbound.config.section import Networks, Section
 from outbound.domain.alert import AlertLevels
 from outbound.domain.errors import ConfigurationError
 from outbound.domain.hook import HOOK_EVENTS, named_events
@@ -64,15 +63,8 @@ class ServerSection(Section):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8025, ge=0, le=65535)
-    trusted_proxies: tuple[str, ...] = Field(default=("127.0.0.1", "::1"), strict=False)
-    metrics_from: tuple[str, ...] = Field(default=("127.0.0.1", "::1"), strict=False)
-
-    @field_validator("trusted_proxies", "metrics_from")
-    @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for one in value:
-            ipaddress.ip_network(one)
-        return value
+    trusted_proxies: Networks = ("127.0.0.1", "::1")
+    metrics_from: Networks = ("127.0.0.1", "::1")
 
 
 class MailboxSection(Section):
@@ -205,7 +197,7 @@ class HookSection(Section):
 
     url: str
     events: tuple[str, ...] = Field(default=("message.*",), strict=False, min_length=1)
-    networks: tuple[str, ...] = Field(default=(), strict=False)
+    networks: Networks = ()
 
     @field_validator("events")
     @classmethod
@@ -213,13 +205,6 @@ class HookSection(Section):
         _, unknown = named_events(value)
         if unknown:
             raise ValueError(f"no event is called {unknown[0]!r}; there are {', '.join(HOOK_EVENTS)}")
-        return value
-
-    @field_validator("networks")
-    @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for one in value:
-            ipaddress.ip_network(one)
         return value
 
 

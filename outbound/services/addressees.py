@@ -1,11 +1,12 @@
 """Whom `outbound send --to` means: the customer who has the address, or a new one about whom nothing else is known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy.engine import Connection
 
-from outbound.domain.customer import AddressState, ChannelName, Scalar
+from outbound.domain.customer import AddressState, ChannelName
 from outbound.domain.errors import OutboundError
 from outbound.domain.keyring import Keyring
 from outbound.domain.message import Lane
@@ -13,7 +14,7 @@ from outbound.engine.timing.zones import zone_source
 from outbound.services.imports.contacts import read_email, read_phone
 from outbound.services.imports.values import Invalid
 from outbound.services.releases import Active
-from outbound.services.sends import Recipient, SendReport, script_rule, send
+from outbound.services.sends import Recipient, SendReport, script_rule
 from outbound.storage import customers
 from outbound.storage.customers import StoredAddress, Update
 from outbound.storage.database import Database
@@ -22,18 +23,23 @@ _SOURCE = "send --to"
 _HASH_DIGITS = 24
 
 
+class Start(Protocol):
+    """``sends.send`` with everything that a call says but whom it is for."""
+
+    def __call__(self, recipients: Sequence[Recipient], *, dry_run: bool) -> SendReport:
+        """Start the rule for ``recipients``."""
+        ...
+
+
 def send_to(
     database: Database,
     active: Active,
     keyring: Keyring,
+    start: Start,
     *,
     rule: str,
     addresses: Sequence[str],
-    arguments: Mapping[str, Scalar],
-    key: str,
     dry_run: bool = False,
-    extend: bool = False,
-    by: str,
     now: datetime,
 ) -> SendReport:
     """Start a script rule for e-mail addresses and phone numbers, as ``send`` does for customers.
@@ -48,32 +54,21 @@ def send_to(
     if message_class.lane is not Lane.EXPRESS:
         message = f"{rule} is {message_class.name}: only transactional and security messages go to a bare address"
         raise OutboundError("send.to", message, "import the customer with their consent, then name them by --customer")
-    wanted = {one.hash: one for one in (_address(text, keyring) for text in addresses)}
+    ids: list[str] = []
+    new: dict[str, StoredAddress] = {}
     with database.read() as connection:
-        owners = {digest: _owner(connection, one, keyring) for digest, one in wanted.items()}
-    new = {f"to-{digest[:_HASH_DIGITS]}": wanted[digest] for digest, owner in owners.items() if not owner}
-    recipients = [Recipient(customer_id=owner or f"to-{digest[:_HASH_DIGITS]}") for digest, owner in owners.items()]
-
-    def call(*, dry_run: bool) -> SendReport:
-        return send(
-            database,
-            active,
-            rule=rule,
-            recipients=recipients,
-            arguments=arguments,
-            key=key,
-            dry_run=dry_run,
-            extend=extend,
-            by=by,
-            now=now,
-        )
-
-    report = call(dry_run=True)  # whatever is wrong with the call is said before anybody is made
+        for address in {one.hash: one for one in (_address(text, keyring) for text in addresses)}.values():
+            owner = _owner(connection, address, keyring)
+            ids.append(owner or f"to-{address.hash[:_HASH_DIGITS]}")
+            if not owner:
+                new[ids[-1]] = address
+    recipients = [Recipient(customer_id=one) for one in ids]
+    report = start(recipients, dry_run=True)  # whatever is wrong with the call is said before anybody is made
     if not dry_run:
         with database.write() as connection:
             for customer_id, address in new.items():
                 _create(connection, customer_id, address, now)
-        report = call(dry_run=False)
+        report = start(recipients, dry_run=False)
     report.unknown = [one for one in report.unknown if one.customer_id not in new]
     report.created = len(new)
     return report

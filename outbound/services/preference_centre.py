@@ -215,26 +215,18 @@ def save(
         if is_on in {key in wish.shown, choice.on}:
             continue
         said = replace(evidence, wording=wording.get(key, ""), language=centre.language)
-        if not is_on:
-            preferences.withdraw(
-                database,
-                customer_id=centre.customer_id,
-                topic=choice.topic,
-                channel=choice.channel,
-                evidence=said,
-                now=now,
-            )
-        elif choice.confirmed:
+        if is_on and choice.confirmed:
             to_confirm.append(choice)
-        else:
-            preferences.grant(
-                database,
-                customer_id=centre.customer_id,
-                topic=choice.topic,
-                channel=choice.channel,
-                evidence=said,
-                now=now,
-            )
+            continue
+        say = preferences.grant if is_on else preferences.withdraw
+        say(
+            database,
+            customer_id=centre.customer_id,
+            topic=choice.topic,
+            channel=choice.channel,
+            evidence=said,
+            now=now,
+        )
     if preference != centre.preference:
         preferences.set_preferences(
             database, customer_id=centre.customer_id, preference=preference, source=evidence.source, now=now

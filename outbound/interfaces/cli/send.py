@@ -1,11 +1,13 @@
 """``outbound send``: start a script rule for named customers, once per key."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from outbound.interfaces.cli.context import Context
     from outbound.services.reports import RunReport
     from outbound.services.sends import Recipient, SendReport
@@ -58,21 +60,35 @@ def register(app: typer.Typer) -> None:
         with open_context() as context:
             if wait and context.at is not None:
                 wrong_usage("--wait waits for a daemon, which has no --at")
-            words: dict[str, Any] = {
-                "rule": rule,
-                "arguments": arguments,
-                "key": key,
-                "dry_run": dry_run,
-                "extend": extend,
-                "by": operator(),
-                "now": context.now(),
-            }
-            database, active = context.database, context.active()
-            report = (
-                send_to(database, active, context.keyring, addresses=to, **words)
-                if to
-                else sends.send(database, active, recipients=_recipients(customers, customer), **words)
-            )
+            database, active, now = context.database, context.active(), context.now()
+
+            def start(recipients: "Sequence[Recipient]", *, dry_run: bool) -> "SendReport":
+                return sends.send(
+                    database,
+                    active,
+                    rule=rule,
+                    recipients=recipients,
+                    arguments=arguments,
+                    key=key,
+                    dry_run=dry_run,
+                    extend=extend,
+                    by=operator(),
+                    now=now,
+                )
+
+            if to:
+                report = send_to(
+                    database,
+                    active,
+                    context.keyring,
+                    start,
+                    rule=rule,
+                    addresses=to,
+                    dry_run=dry_run,
+                    now=now,
+                )
+            else:
+                report = start(_recipients(customers, customer), dry_run=dry_run)
             run = _wait(context, report.run_id, timeout) if wait and not dry_run else None
         if as_json:
             print_json({"send": report, "run": run})

@@ -2,13 +2,17 @@
 
 import random
 from datetime import date, timedelta
+from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
 from outbound.domain.release import Files
+from outbound.services import releases
 from outbound.services.bench.newsletter_shop import PUBLISHED, shop_files
 from outbound.storage import tables
 from outbound.storage.bulk import insert_ignore, instant_writer, json_text
+from outbound.storage.database import Database
+from outbound.storage.schema import migrate
 
 _POLICY_PARTS = """
 caps:
@@ -108,6 +112,21 @@ def _rules() -> list[str]:
         _rule("upgrade", "contracts", "{changed: customer.plan, to: pro}"),
         _rule("regulars", "offers", "{enters: regulars}"),
     ]
+
+
+def prepare(file: Path, people: int) -> None:
+    """A store with the release published and everybody in it."""
+    database = Database(f"sqlite:///{file}")
+    try:
+        migrate(database)
+        published = releases.publish(database, month_files(), by="bench", now=PUBLISHED)
+        if not isinstance(published, releases.Published):
+            problems = "\n".join(problem.render() for problem in published)
+            raise AssertionError(problems)  # noqa: TRY004 - the value is an answer, not a wrong type
+        with database.write() as connection:
+            seed(connection, people)
+    finally:
+        database.close()
 
 
 def seed(connection: Connection, people: int) -> None:

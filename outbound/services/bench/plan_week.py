@@ -8,15 +8,13 @@ from statistics import median
 
 from outbound.domain.customer import ChannelName
 from outbound.domain.keyring import Keyring
-from outbound.services import releases
 from outbound.services.bench.figure import Figure
-from outbound.services.bench.month_shop import month_files, seed
+from outbound.services.bench.month_shop import month_files, prepare
 from outbound.services.bench.newsletter_shop import PUBLISHED
 from outbound.services.forecast import Account
 from outbound.services.plans.outlook import Ahead
 from outbound.services.plans.planned import Plan, make_plan
 from outbound.storage.database import Database
-from outbound.storage.schema import migrate
 
 PEOPLE, RUNS = 19_972, 3
 _QUICK_PEOPLE = 500
@@ -44,20 +42,6 @@ def measure(quick: bool) -> list[Figure]:
             what=f"{people:,} seeded people, 20 rules of which {len(made.rules)} changed, {sent:,} messages in 7 days",
         )
     ]
-
-
-def prepare(file: Path, people: int) -> None:
-    """A store with the release published and everybody in it."""
-    database = Database(f"sqlite:///{file}")
-    try:
-        migrate(database)
-        published = releases.publish(database, month_files(), by="bench", now=PUBLISHED)
-        if not isinstance(published, releases.Published):
-            raise TypeError("\n".join(problem.render() for problem in published))
-        with database.write() as connection:
-            seed(connection, people)
-    finally:
-        database.close()
 
 
 def plan_once(file: Path) -> tuple[float, Plan]:

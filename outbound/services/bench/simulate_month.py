@@ -10,13 +10,11 @@ from typing import Any
 
 from outbound.domain.customer import ChannelName
 from outbound.domain.keyring import Keyring
-from outbound.services import forecast, releases
+from outbound.services import forecast
 from outbound.services.bench.figure import Figure
-from outbound.services.bench.month_shop import month_files, seed
+from outbound.services.bench.month_shop import prepare
 from outbound.services.bench.newsletter_shop import PUBLISHED
 from outbound.services.bench.peak import peak_megabytes
-from outbound.storage.database import Database
-from outbound.storage.schema import migrate
 
 PEOPLE = 19_972
 DAYS = 30
@@ -55,21 +53,6 @@ def measure(quick: bool) -> list[Figure]:
             what="peak memory of the process",
         ),
     ]
-
-
-def prepare(file: Path, people: int) -> None:
-    """A store with the release published and everybody in it."""
-    database = Database(f"sqlite:///{file}")
-    try:
-        migrate(database)
-        published = releases.publish(database, month_files(), by="bench", now=PUBLISHED)
-        if not isinstance(published, releases.Published):
-            problems = "\n".join(problem.render() for problem in published)
-            raise AssertionError(problems)  # noqa: TRY004 - the value is an answer, not a wrong type
-        with database.write() as connection:
-            seed(connection, people)
-    finally:
-        database.close()
 
 
 def simulate(file: Path, days: int) -> tuple[float, float, float]:
