@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from outbound.domain.outcome import Outcome, OutcomeKind
 
@@ -122,14 +123,15 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _TEXT_LIMIT = 300
 
 
-def smtp_outcome(*, code: int | None, text: str, stage: Stage, secrets: Iterable[str] = ()) -> Outcome:
+def smtp_outcome(
+    *, code: int | None, text: str, stage: Stage, secrets: Iterable[str] = (), provider_ref: str = ""
+) -> Outcome:
     """What an SMTP reply (or None: no usable reply) at ``stage`` means.
 
     ``secrets`` are words that must not survive in the outcome's text: the address, the credentials.
     """
     enhanced = enhanced_status(text)
-    detail = f"{code // 100}.{enhanced.partition('.')[2]}" if code and enhanced else ""
-    row = _first(SMTP, "" if code is None else str(code), detail, stage)
+    row = _smtp_row(code, enhanced, stage)
     return Outcome(
         kind=row.kind,
         code=code,
@@ -137,6 +139,7 @@ def smtp_outcome(*, code: int | None, text: str, stage: Stage, secrets: Iterable
         text=redact(text, secrets),
         suppress=row.suppress,
         account_fault=row.account_fault,
+        provider_ref=provider_ref,
         named=row.kind is K.NOT_SENT and stage in _NAMED,
     )
 
@@ -176,6 +179,13 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
             text = re.sub(re.escape(secret), "***", text, flags=re.IGNORECASE)
     text = _NUMBER.sub("<number>", _ADDRESS.sub("<address>", text))
     return _CONTROL.sub(" ", text).strip()[:_TEXT_LIMIT]
+
+
+@lru_cache(maxsize=1024)
+def _smtp_row(code: int | None, enhanced: str, stage: Stage) -> Row:
+    """The table is read once for each answer there is: nearly all are the same."""
+    detail = f"{code // 100}.{enhanced.partition('.')[2]}" if code and enhanced else ""
+    return _first(SMTP, "" if code is None else str(code), detail, stage)
 
 
 def _first(table: tuple[Row, ...], code: str, detail: str, stage: Stage) -> Row:

@@ -19,6 +19,7 @@ from outbound.testing.ledger import LedgerWriter
 _MESSAGE_ID = re.compile(rb"^message-id:[ \t]*(?:\r\n[ \t]+)?(\S+)", re.IGNORECASE | re.MULTILINE)
 _PATH = re.compile(r"(?:FROM|TO):\s*<([^>]*)>(.*)", re.IGNORECASE)
 _END = b"\r\n.\r\n"
+EXTENSIONS = frozenset({"PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,7 +30,7 @@ class Behaviour:
     faults: list[Fault] = field(default_factory=list)
     accounts: Mapping[str, str] | None = None
     certificate: ssl.SSLContext | None = None
-    extensions: frozenset[str] = frozenset({"PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"})
+    extensions: frozenset[str] = EXTENSIONS
     size_limit: int = 50_000_000
     store: Path | None = None
     accepted: int = 0

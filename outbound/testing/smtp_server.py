@@ -17,7 +17,7 @@ from typing import Any, Self
 from outbound.testing.control import announce, run, serve_orders
 from outbound.testing.faults import NAMED, SMTP_STAGES, parse_fault
 from outbound.testing.ledger import Accepted, LedgerWriter, read_ledger
-from outbound.testing.smtp_protocol import Behaviour, Session
+from outbound.testing.smtp_protocol import EXTENSIONS, Behaviour, Session
 from outbound.testing.spawn import ServerProcess
 
 
@@ -26,7 +26,7 @@ class SmtpServer:
 
     ``modes`` are faults (see ``outbound.testing.faults``), ``accounts`` maps user to password and makes AUTH
     a must, ``tls`` is "none", "starttls" or "implicit" (then ``certificate`` and ``key`` are files), ``keep``
-    stores every accepted message as a file in ``folder / "kept"``.
+    stores every accepted message as a file in ``folder / "kept"``. ``without`` is an extension it does not offer.
     """
 
     def __init__(
@@ -40,12 +40,15 @@ class SmtpServer:
         key: Path | None = None,
         keep: bool = True,
         size_limit: int = 50_000_000,
+        without: str = "",
         port: int = 0,
     ) -> None:
         self.ledger = folder / "smtp-ledger.jsonl"
         self.kept = folder / "kept"
         arguments = ["--ledger", str(self.ledger), "--port", str(port), "--tls", tls]
         arguments += ["--size-limit", str(size_limit)]
+        if without:
+            arguments += ["--without", without]
         for mode in modes:
             arguments += ["--mode", mode]
         for user, password in (accounts or {}).items():
@@ -112,6 +115,7 @@ async def serve(options: argparse.Namespace) -> None:
         faults=[parse_fault(mode, SMTP_STAGES) for mode in options.mode],
         accounts=dict(account.split(":", 1) for account in options.account) or None,
         certificate=context if options.tls == "starttls" else None,
+        extensions=EXTENSIONS - set(options.without),
         size_limit=options.size_limit,
         store=options.store,
     )
@@ -153,6 +157,7 @@ def options_from(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--tls", choices=("none", "starttls", "implicit"), default="none")
     parser.add_argument("--certificate", type=Path)
     parser.add_argument("--key", type=Path)
+    parser.add_argument("--without", action="append", default=[], help="an extension that EHLO does not name")
     parser.add_argument("--size-limit", type=int, default=50_000_000)
     parser.add_argument("--control", action="store_true", help="obey JSON lines on standard input, end with it")
     return parser.parse_args(arguments)

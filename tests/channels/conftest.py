@@ -23,6 +23,21 @@ def smtp_server(_smtp_process: SmtpServer) -> SmtpServer:
 
 
 @pytest.fixture(scope="module")
+def _plain_smtp_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmtpServer]:
+    with SmtpServer(tmp_path_factory.mktemp("smtp"), without="PIPELINING") as server:
+        yield server
+
+
+@pytest.fixture(params=["_smtp_process", "_plain_smtp_process"], ids=["together", "one-by-one"])
+def any_smtp_server(request: pytest.FixtureRequest) -> SmtpServer:
+    """The same, once as a server that takes commands together and once as one that wants them one by one."""
+    server: SmtpServer = request.getfixturevalue(request.param)
+    server.set_modes()
+    server.forget()
+    return server
+
+
+@pytest.fixture(scope="module")
 def _twilio_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwilioDouble]:
     with TwilioDouble(tmp_path_factory.mktemp("twilio")) as double:
         yield double

@@ -30,11 +30,11 @@ UNCLEAR = SmtpTimeouts(connect=10, greeting=10, command=10, data=10, block=10, f
 
 
 @pytest.mark.parametrize("fault", ["connect=hang", "hello=hang", "mail=hang", "rcpt=hang", "data=hang"])
-def test_f18_a_hang_before_the_body_is_not_sent(smtp_server: SmtpServer, fault: str) -> None:
+def test_f18_a_hang_before_the_body_is_not_sent(any_smtp_server: SmtpServer, fault: str) -> None:
     """F18: each command has its own time limit; nothing is handed over."""
-    smtp_server.set_modes(fault)
+    any_smtp_server.set_modes(fault)
     handover = Handover()
-    outcome = deliver_one(smtp_adapter(smtp_server, timeouts=IMPATIENT), email_parcel(), handover)
+    outcome = deliver_one(smtp_adapter(any_smtp_server, timeouts=IMPATIENT), email_parcel(), handover)
     assert (outcome.kind, handover.asked) == (K.NOT_SENT, 0)
     assert "in time" in outcome.text
 
@@ -49,38 +49,40 @@ def test_f18_a_hang_before_the_body_is_not_sent(smtp_server: SmtpServer, fault: 
         ("sent=421 4.3.2 later", K.DEFERRED),
     ],
 )
-def test_f19_421_is_nobodys_fault_and_the_next_message_goes(smtp_server: SmtpServer, fault: str, kind: K) -> None:
+def test_f19_421_is_nobodys_fault_and_the_next_message_goes(any_smtp_server: SmtpServer, fault: str, kind: K) -> None:
     """F19: a server that closes the channel costs no recipient anything, and the connection is replaced."""
-    smtp_server.set_modes(f"{fault} times 1")
-    first, second = deliver(smtp_adapter(smtp_server), email_parcel(), email_parcel(reference="m2-1"))
+    any_smtp_server.set_modes(f"{fault} times 1")
+    first, second = deliver(smtp_adapter(any_smtp_server), email_parcel(), email_parcel(reference="m2-1"))
     assert (first.kind, first.code, first.suppress, first.account_fault) == (kind, 421, "", False)
     assert second.kind is K.ACCEPTED
-    assert len(smtp_server.accepted()) == 1
+    assert len(any_smtp_server.accepted()) == 1
 
 
 @pytest.mark.parametrize("code", [450, 451, 452])
-def test_f20_greylisting_is_deferred_then_accepted_on_the_same_connection(smtp_server: SmtpServer, code: int) -> None:
+def test_f20_greylisting_is_deferred_then_accepted_on_the_same_connection(
+    any_smtp_server: SmtpServer, code: int
+) -> None:
     """F20: a temporary no is Deferred; after RSET the connection is used again."""
-    smtp_server.set_modes(f"rcpt={code} try later times 1")
-    before = smtp_server.connections()
-    first, second = deliver(smtp_adapter(smtp_server), email_parcel(), email_parcel())
+    any_smtp_server.set_modes(f"rcpt={code} try later times 1")
+    before = any_smtp_server.connections()
+    first, second = deliver(smtp_adapter(any_smtp_server), email_parcel(), email_parcel())
     assert (first.kind, second.kind) == (K.DEFERRED, K.ACCEPTED)
-    assert smtp_server.connections() == before + 1
+    assert any_smtp_server.connections() == before + 1
 
 
-def test_f21_an_unknown_mailbox_is_a_hard_bounce(smtp_server: SmtpServer) -> None:
+def test_f21_an_unknown_mailbox_is_a_hard_bounce(any_smtp_server: SmtpServer) -> None:
     """F21: 550 5.1.1 fails the message and suppresses the address."""
-    smtp_server.set_modes("rcpt=550 5.1.1 no such user for ^gone@")
-    outcomes = deliver(smtp_adapter(smtp_server), email_parcel("gone@example.it"), email_parcel("here@example.it"))
+    any_smtp_server.set_modes("rcpt=550 5.1.1 no such user for ^gone@")
+    outcomes = deliver(smtp_adapter(any_smtp_server), email_parcel("gone@example.it"), email_parcel("here@example.it"))
     assert [(o.kind, o.suppress) for o in outcomes] == [(K.REJECTED_RECIPIENT, "bounced.hard"), (K.ACCEPTED, "")]
-    assert [entry.recipient for entry in smtp_server.accepted()] == ["here@example.it"]
+    assert [entry.recipient for entry in any_smtp_server.accepted()] == ["here@example.it"]
 
 
 @pytest.mark.parametrize("stage", ["mail", "rcpt", "sent"])
-def test_f22_policy_is_not_the_recipients_fault(smtp_server: SmtpServer, stage: str) -> None:
+def test_f22_policy_is_not_the_recipients_fault(any_smtp_server: SmtpServer, stage: str) -> None:
     """F22: 5.7.x fails that message and suppresses nobody."""
-    smtp_server.set_modes(f"{stage}=550 5.7.1 refused by policy")
-    outcome = deliver_one(smtp_adapter(smtp_server), email_parcel())
+    any_smtp_server.set_modes(f"{stage}=550 5.7.1 refused by policy")
+    outcome = deliver_one(smtp_adapter(any_smtp_server), email_parcel())
     assert (outcome.kind, outcome.suppress, outcome.account_fault) == (K.REJECTED_POLICY, "", False)
 
 
@@ -104,21 +106,23 @@ def test_f22_wrong_credentials_are_an_account_fault_and_stay_secret(tmp_path: Pa
         assert (nobody.kind, nobody.account_fault, nobody.code) == (K.NOT_SENT, True, 530)
 
 
-def test_f23_k6_closed_after_354_is_not_sent(smtp_server: SmtpServer) -> None:
+def test_f23_k6_closed_after_354_is_not_sent(any_smtp_server: SmtpServer) -> None:
     """F23, K6: the same exception as a close after the dot, but the stage knows better."""
-    smtp_server.set_modes("close_after_354")
-    outcome = deliver_one(smtp_adapter(smtp_server), email_parcel())
+    any_smtp_server.set_modes("close_after_354")
+    outcome = deliver_one(smtp_adapter(any_smtp_server), email_parcel())
     assert outcome.kind is K.NOT_SENT
-    assert smtp_server.accepted() == []
+    assert any_smtp_server.accepted() == []
 
 
 @pytest.mark.parametrize("fault", ["half_body", "body=hang 65536"])
-def test_f23_a_body_cut_in_the_middle_is_not_sent(smtp_server: SmtpServer, fault: str) -> None:
+def test_f23_a_body_cut_in_the_middle_is_not_sent(any_smtp_server: SmtpServer, fault: str) -> None:
     """F23: as long as the dot is held back the server cannot have the message."""
-    smtp_server.set_modes(fault)
-    outcome = deliver_one(smtp_adapter(smtp_server, timeouts=IMPATIENT), email_parcel(payload=big_payload(30_000_000)))
+    any_smtp_server.set_modes(fault)
+    outcome = deliver_one(
+        smtp_adapter(any_smtp_server, timeouts=IMPATIENT), email_parcel(payload=big_payload(30_000_000))
+    )
     assert outcome.kind is K.NOT_SENT
-    assert smtp_server.accepted() == []
+    assert any_smtp_server.accepted() == []
 
 
 @pytest.mark.parametrize(
@@ -134,43 +138,47 @@ def test_f23_a_body_cut_in_the_middle_is_not_sent(smtp_server: SmtpServer, fault
         ("sent=354 go on", 0),
     ],
 )
-def test_f24_k6_anything_unclear_after_the_dot_is_uncertain(smtp_server: SmtpServer, fault: str, arrived: int) -> None:
+def test_f24_k6_anything_unclear_after_the_dot_is_uncertain(
+    any_smtp_server: SmtpServer, fault: str, arrived: int
+) -> None:
     """F24, K6: with the dot out nobody can know, whether the server kept the message or not."""
-    smtp_server.set_modes(fault)
+    any_smtp_server.set_modes(fault)
     handover = Handover()
-    outcome = deliver_one(smtp_adapter(smtp_server, timeouts=UNCLEAR), email_parcel(), handover)
+    outcome = deliver_one(smtp_adapter(any_smtp_server, timeouts=UNCLEAR), email_parcel(), handover)
     assert (outcome.kind, handover.asked) == (K.UNCERTAIN, 1)
-    assert len(smtp_server.accepted()) == arrived
+    assert len(any_smtp_server.accepted()) == arrived
 
 
-def test_f24_the_message_after_an_uncertain_one_goes_over_a_new_connection(smtp_server: SmtpServer) -> None:
+def test_f24_the_message_after_an_uncertain_one_goes_over_a_new_connection(any_smtp_server: SmtpServer) -> None:
     """F24: a late or garbled answer is never taken for the answer to the next message."""
-    smtp_server.set_modes("sent=delay 0.8 times 1")
-    first, second = deliver(smtp_adapter(smtp_server, timeouts=UNCLEAR), email_parcel(), email_parcel("two@example.it"))
+    any_smtp_server.set_modes("sent=delay 0.8 times 1")
+    first, second = deliver(
+        smtp_adapter(any_smtp_server, timeouts=UNCLEAR), email_parcel(), email_parcel("two@example.it")
+    )
     assert (first.kind, second.kind) == (K.UNCERTAIN, K.ACCEPTED)
-    assert sorted(e.recipient for e in smtp_server.accepted()) == ["marta.rossi@example.it", "two@example.it"]
+    assert sorted(e.recipient for e in any_smtp_server.accepted()) == ["marta.rossi@example.it", "two@example.it"]
 
 
-def test_f25_a_connection_that_dies_before_quit_was_still_sent(smtp_server: SmtpServer) -> None:
+def test_f25_a_connection_that_dies_before_quit_was_still_sent(any_smtp_server: SmtpServer) -> None:
     """F25: 250 is 250."""
-    smtp_server.set_modes("250_close")
-    assert deliver_one(smtp_adapter(smtp_server), email_parcel()).kind is K.ACCEPTED
+    any_smtp_server.set_modes("250_close")
+    assert deliver_one(smtp_adapter(any_smtp_server), email_parcel()).kind is K.ACCEPTED
 
 
-def test_f26_a_slow_answer_to_the_dot_is_waited_for(smtp_server: SmtpServer) -> None:
+def test_f26_a_slow_answer_to_the_dot_is_waited_for(any_smtp_server: SmtpServer) -> None:
     """F26: the wait for the final answer is its own, longest limit (600 s by default)."""
-    smtp_server.set_modes("sent=delay 1.0")
+    any_smtp_server.set_modes("sent=delay 1.0")
     timeouts = SmtpTimeouts(connect=10, greeting=0.9, command=0.9, data=0.9, block=0.9, final=10)
-    assert deliver_one(smtp_adapter(smtp_server, timeouts=timeouts), email_parcel()).kind is K.ACCEPTED
+    assert deliver_one(smtp_adapter(any_smtp_server, timeouts=timeouts), email_parcel()).kind is K.ACCEPTED
     assert SmtpTimeouts().final == 600
 
 
-def test_f27_one_recipient_per_transaction(smtp_server: SmtpServer) -> None:
+def test_f27_one_recipient_per_transaction(any_smtp_server: SmtpServer) -> None:
     """F27: partial acceptance cannot happen, since no transaction ever has two recipients."""
     parcels = [email_parcel(f"p{n}@example.it") for n in range(5)]
-    deliver(smtp_adapter(smtp_server), *parcels)
-    assert [entry.facts["recipients"] for entry in smtp_server.accepted()] == [1] * 5
-    assert [entry.recipient for entry in smtp_server.accepted()] == [parcel.address for parcel in parcels]
+    deliver(smtp_adapter(any_smtp_server), *parcels)
+    assert [entry.facts["recipients"] for entry in any_smtp_server.accepted()] == [1] * 5
+    assert [entry.recipient for entry in any_smtp_server.accepted()] == [parcel.address for parcel in parcels]
 
 
 def test_f34_starttls_stripped_is_refused_when_required(smtp_server: SmtpServer) -> None:
@@ -230,14 +238,14 @@ def test_refused_connection_and_unknown_host_are_not_sent(host: str, words: str)
     assert words in outcome.text
 
 
-def test_k7_f69_the_bytes_arrive_exactly_with_clean_line_ends(smtp_server: SmtpServer) -> None:
+def test_k7_f69_the_bytes_arrive_exactly_with_clean_line_ends(any_smtp_server: SmtpServer) -> None:
     """K7, F69: what was packed is what the server kept: dots stuffed and unstuffed, no bare CR or LF."""
     tricky = mime.build(email_content(text=".\n..\n.leading\n\n.", html="<p>.</p>\n.\n"), envelope())
     payloads = [tricky, mime.build(email_content(), envelope()), big_payload(200_000)]
-    deliver(smtp_adapter(smtp_server), *(email_parcel(payload=payload) for payload in payloads))
-    assert smtp_server.messages() == payloads
-    assert [entry.facts["bare_line_ends"] for entry in smtp_server.accepted()] == [0, 0, 0]
-    assert smtp_server.accepted()[0].sha256 == hashlib.sha256(tricky).hexdigest()
+    deliver(smtp_adapter(any_smtp_server), *(email_parcel(payload=payload) for payload in payloads))
+    assert any_smtp_server.messages() == payloads
+    assert [entry.facts["bare_line_ends"] for entry in any_smtp_server.accepted()] == [0, 0, 0]
+    assert any_smtp_server.accepted()[0].sha256 == hashlib.sha256(tricky).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -303,20 +311,22 @@ def test_connections_are_reused_and_replaced_when_worn(smtp_server: SmtpServer) 
 
 
 @pytest.mark.parametrize("probe_after", [0.0, 1000.0])
-def test_a_connection_the_server_closed_meanwhile_costs_nothing(smtp_server: SmtpServer, probe_after: float) -> None:
+def test_a_connection_the_server_closed_meanwhile_costs_nothing(
+    any_smtp_server: SmtpServer, probe_after: float
+) -> None:
     """A server restart between two messages: the second goes over a new connection, handed over once."""
 
     async def work() -> tuple[K, int]:
-        adapter = smtp_adapter(smtp_server, probe_after=probe_after)
+        adapter = smtp_adapter(any_smtp_server, probe_after=probe_after)
         await adapter.deliver(email_parcel(), Handover())
-        await asyncio.to_thread(smtp_server.drop_connections)
+        await asyncio.to_thread(any_smtp_server.drop_connections)
         handover = Handover()
         kind = (await adapter.deliver(email_parcel("two@example.it"), handover)).kind
         await adapter.close()
         return kind, handover.asked
 
     assert run(work()) == (K.ACCEPTED, 1)
-    assert len(smtp_server.accepted()) == 2
+    assert len(any_smtp_server.accepted()) == 2
 
 
 def test_no_more_connections_than_the_pool_allows(smtp_server: SmtpServer) -> None:

@@ -7,8 +7,8 @@ from outbound.channels.email import mime
 from outbound.channels.email.dkim import Signer
 from outbound.channels.email.headers import MailRefusedError, normal_address, split_mailbox
 from outbound.channels.email.signed_address import SignedAddress
-from outbound.channels.email.smtp_connection import Refusal
 from outbound.channels.email.smtp_pool import SmtpPool
+from outbound.channels.email.smtp_problems import Refusal
 from outbound.channels.email.smtp_settings import SmtpSettings, SmtpTimeouts, Tls
 from outbound.channels.outcomes import Stage, smtp_outcome
 from outbound.domain.customer import ChannelName
