@@ -1,6 +1,7 @@
 """From the files of ``templates/`` to compiled templates, or everything that is wrong with them."""
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
@@ -57,8 +58,9 @@ def compile_templates(
     manifests: dict[str, Manifest] = {}
     if report.errors:
         return None, report.problems(files)
+    folders = _by_folder(files)
     for name in names:
-        folder = _Folder(name, files, brand, schema, report)
+        folder = _Folder(name, folders[f"templates/{name}"], brand, schema, report)
         manifests[name] = folder.manifest
         declared[name] = {root: frozenset(fields) for root, fields in folder.manifest.context.items()}
         parts.update(folder.compile())
@@ -76,8 +78,16 @@ def compile_templates(
     return (None if failed else templates), problems
 
 
+def _by_folder(files: Files) -> Mapping[str, Files]:
+    """The files that stand in each folder itself; empty for any other."""
+    found: dict[str, dict[str, bytes]] = defaultdict(dict)
+    for path, content in files.items():
+        found[path.rpartition("/")[0]][path] = content
+    return found
+
+
 class _Folder:
-    """One template."""
+    """One template. ``files`` are those of its folder."""
 
     def __init__(self, name: str, files: Files, brand: brands.Brand, schema: Schema, report: Report) -> None:
         self.name = name
@@ -102,8 +112,8 @@ class _Folder:
         found: dict[tuple[str, str, str], tuple[str, str]] = {}
         attached = {node.text for node in self.manifest.attachments}
         for path in sorted(self.files):
-            head, _, file = path.rpartition("/")
-            if head != self.path or file == "template.yaml" or file in attached or extension(file) in IMAGE_TYPES:
+            file = path.rpartition("/")[2]
+            if file == "template.yaml" or file in attached or extension(file) in IMAGE_TYPES:
                 continue
             match = _BODY.fullmatch(file)
             place = Span(path, 1, 1)

@@ -112,7 +112,9 @@ class Workshop:
         if not self._accept(problems + checked.problems, checked):
             return None, frozenset()
         made = to_html(source, parts)
-        return self._finish(environment, made, source, checked), fixed_links(made)
+        final = self._final(environment, made, source)
+        self._report.add(final.problems)  # it was checked as written: what is found now is a fault of ours
+        return None if final.problems else self._compiled(environment, final, source), fixed_links(made)
 
     def _text(self, markup: tuple[str, str], text: tuple[str, str] | None) -> Compiled | None:
         layout = pieces_of(f"{FOLDER}/layout.txt", self._brand.texts["layout.txt"], self._brand.texts)
@@ -129,10 +131,13 @@ class Workshop:
 
     def _plain(self, source: Source, environment: Environment) -> Compiled | None:
         parts = cut(source, self._scope)
-        checked = self._check(environment, source, parts)
-        if not self._accept(checked.problems, checked):
+        final = self._final(environment, squeeze(static_text(parts)), source)
+        if final.problems:
+            written = self._check(environment, source, parts)
+            self._accept(written.problems or final.problems, written)
             return None
-        return self._finish(environment, squeeze(static_text(parts)), source, checked)
+        self.used |= final.used
+        return self._compiled(environment, final, source)
 
     def _check(self, environment: Environment, source: Source, parts: list[Segment]) -> Checked:
         spread = Spread(source, parts)
@@ -143,17 +148,16 @@ class Workshop:
         self.used |= checked.used
         return not problems
 
-    def _finish(self, environment: Environment, text: str, source: Source, first: Checked) -> Compiled | None:
-        """Compile the final text. It was checked as written; what the checks find now is a fault of ours."""
-        final = check(environment, text, self._scope, lambda _line, _word: source.place(0))
-        if final.problems:
-            self._report.add(final.problems)
-            return None
+    def _final(self, environment: Environment, text: str, source: Source) -> Checked:
+        """The text that is compiled. Where a problem stands, only the text as written can say."""
+        return check(environment, text, self._scope, lambda _line, _word: source.place(0))
+
+    def _compiled(self, environment: Environment, final: Checked, source: Source) -> Compiled | None:
         try:
             code = environment.compile(final.tree, filename="<template>")
         except (RecursionError, SyntaxError):
             raise source.fault(0, Code.TOO_LARGE, "too many conditions inside each other", "make it simpler") from None
-        return Compiled(Template.from_code(environment, code, {}), loops=first.loops)
+        return Compiled(Template.from_code(environment, code, {}), loops=final.loops)
 
 
 def _stripped(pieces: list[Piece]) -> list[Piece]:

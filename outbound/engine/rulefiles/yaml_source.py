@@ -9,22 +9,11 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.events import (
-    AliasEvent,
-    DocumentStartEvent,
-    MappingEndEvent,
-    MappingStartEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-)
-
 from outbound.domain.source import Span
 from outbound.engine.rulefiles.codes import Code
 from outbound.engine.rulefiles.findings import Findings
 from outbound.engine.rulefiles.nodes import DOCUMENT, ListNode, MapNode, Node, ScalarNode
+from outbound.engine.rulefiles.yaml_events import YamlFault, events
 
 MAX_FILE_BYTES: Final = 1024 * 1024
 MAX_DOCUMENT_CHARACTERS: Final = 64 * 1024
@@ -165,15 +154,15 @@ class _Builder:
         if directive:
             span = Span(self._path, self._line + directive[0].count("\n"), 1)
             self._refuse(Code.DIRECTIVE, span, "YAML directives are not used here", "remove the line")
-        self._events = YAML(typ="safe", pure=True).parse(self._chunk)
+        self._events = events(self._chunk)
         try:
             for event in self._events:
-                if isinstance(event, DocumentStartEvent):
+                if _kind(event) == "DocumentStartEvent":
                     node = self._node(next(self._events), DOCUMENT, 1)
                     if not (isinstance(node, ScalarNode) and node.empty):
                         yield node
-        except MarkedYAMLError as error:
-            self._syntax(error)
+        except YamlFault as fault:
+            self._syntax(fault)
 
     def _node(self, event: Any, name: str, depth: int) -> Node:
         self._nodes += 1
@@ -183,33 +172,34 @@ class _Builder:
         if depth > MAX_DEPTH:
             self.over_limit = True
             self._refuse(Code.TOO_DEEP, self._span(event), f"nested more than {MAX_DEPTH} levels deep")
-        if isinstance(event, AliasEvent) or event.anchor is not None:
+        kind = _kind(event)
+        if kind == "AliasEvent" or event.anchor is not None:
             hint = "write the value out"
             self._refuse(Code.ANCHOR, self._span(event, 1), "YAML anchors and aliases are not used here", hint)
         if event.tag is not None:
             self._refuse(
                 Code.TAG, self._span(event, 1), "YAML tags are not used here", "remove the tag, or quote the text"
             )
-        if isinstance(event, MappingStartEvent):
+        if kind == "MappingStartEvent":
             return self._mapping(event, name, depth)
-        if isinstance(event, SequenceStartEvent):
+        if kind == "SequenceStartEvent":
             return self._sequence(event, name, depth)
         return self._scalar(event, name)
 
-    def _scalar(self, event: ScalarEvent, name: str) -> ScalarNode:
+    def _scalar(self, event: Any, name: str) -> ScalarNode:
         raw = self._chunk[event.start_mark.index : event.end_mark.index].rstrip()
         text = event.value
         return ScalarNode(
             text=text,
             span=self._span(event),
             name=name,
-            plain=event.style is None,
+            plain=not event.style,
             raw="" if raw == text else raw,
         )
 
     def _sequence(self, event: Any, name: str, depth: int) -> ListNode:
         items = []
-        while not isinstance(item := next(self._events), SequenceEndEvent):
+        while _kind(item := next(self._events)) != "SequenceEndEvent":
             items.append(self._node(item, name, depth + 1))
         start, end = event.start_mark, item.end_mark
         width = end.column - start.column if event.flow_style and end.line == start.line else 1
@@ -218,7 +208,7 @@ class _Builder:
     def _mapping(self, event: Any, name: str, depth: int) -> MapNode:
         entries: list[tuple[ScalarNode, Node]] = []
         lines: dict[str, int] = {}
-        while not isinstance(item := next(self._events), MappingEndEvent):
+        while _kind(item := next(self._events)) != "MappingEndEvent":
             key = self._key(item, name, depth)
             value = self._node(next(self._events), key.text, depth + 1)
             if key.text in lines:
@@ -231,7 +221,7 @@ class _Builder:
         return MapNode(entries=tuple(entries), span=self._span(event, width), name=name, flow=event.flow_style)
 
     def _key(self, event: Any, name: str, depth: int) -> ScalarNode:
-        if not isinstance(event, ScalarEvent | AliasEvent):
+        if _kind(event) not in ("ScalarEvent", "AliasEvent"):
             self._refuse(Code.COMPLEX_KEY, self._span(event, 1), "a key must be a text", "write key: value")
         key = self._node(event, name, depth)
         if not isinstance(key, ScalarNode):  # never: an alias was refused, and a text is a scalar
@@ -254,13 +244,16 @@ class _Builder:
             width = line_end - start.index
         return Span(self._path, self._line + start.line, start.column + 1, max(1, width))
 
-    def _syntax(self, error: MarkedYAMLError) -> None:
-        mark = error.problem_mark or error.context_mark
-        problem = str(error.problem or error.context or "unreadable").strip()
-        line, column = (mark.line, mark.column) if mark else (0, 0)
-        hint = next((hint for words, hint in _HINTS if words in problem), "")
-        self._refuse(Code.SYNTAX, Span(self._path, self._line + line, column + 1), f"YAML: {problem}", hint)
+    def _syntax(self, fault: YamlFault) -> None:
+        hint = next((hint for words, hint in _HINTS if words in fault.problem), "")
+        span = Span(self._path, self._line + fault.line, fault.column + 1)
+        self._refuse(Code.SYNTAX, span, f"YAML: {fault.problem}", hint)
 
     def _refuse(self, code: Code, span: Span, message: str, hint: str = "") -> None:
         self._findings.error(code, span, message, hint)
         raise _Refused
+
+
+def _kind(event: Any) -> str:
+    """``ScalarEvent`` and the like: both parsers use the same names."""
+    return type(event).__name__
