@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from outbound.channels.email import mime
 from outbound.domain.keyring import Keyring
 from outbound.storage import tables
 from outbound.storage.database import Database
 from outbound.testing import postgres
 
+mime.READ_BACK_EVERY = 1  # every mail that a test makes is decoded again and compared
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

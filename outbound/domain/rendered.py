@@ -15,7 +15,10 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderedEmail:
-    """Subject, bodies and the identity of the sender (``sender`` as ``Name <address>``)."""
+    """Subject, bodies and the identity of the sender (``sender`` as ``Name <address>``).
+
+    ``pieces`` are those of the HTML, the template's own and the values between them; () where that is not known.
+    """
 
     subject: str
     html: str
@@ -24,6 +27,7 @@ class RenderedEmail:
     reply_to: str
     language: str
     attachments: tuple[Attachment, ...] = ()
+    pieces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,8 @@ _WORD_BYTES = 45  # =?utf-8?b?60 characters?= is 72 columns; RFC 2047 2 allows 7
 _PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 _LOCAL = re.compile(r"[^\s\"(),:;<>@\[\]\\]+")
 _URL = re.compile(r"https?://[!-;=?-~]+")
+_MESSAGE_ID = re.compile(r"[!-;=?-~]+@[!-;=?-~]+")
+_DOMAIN = re.compile(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f.:IPv]+\]")
 _ENCODED_WORD = re.compile(rb"=\?utf-8\?b\?([A-Za-z0-9+/=]*)\?=")
 
 
@@ -41,6 +43,7 @@ def refuse_controls(name: str, value: str) -> str:
     return value
 
 
+@lru_cache(maxsize=256)
 def unstructured(name: str, value: str) -> bytes:
     """A header line (or folded lines) of free text such as Subject, decoded back and compared (RFC 5322 2.2.1)."""
     refuse_controls(name, value)
@@ -86,7 +89,7 @@ def normal_address(address: str, name: str = "address") -> str:
     if not at or not _LOCAL.fullmatch(local) or not domain:
         raise MailRefusedError("mail.address", f"{name} is not an e-mail address")
     refuse_controls(name, local)
-    if re.fullmatch(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f.:IPv]+\]", domain):
+    if _DOMAIN.fullmatch(domain):
         return f"{local}@{domain}"
     try:
         return f"{local}@{idna.encode(domain, uts46=True).decode('ascii')}"
@@ -129,9 +132,10 @@ def message_id(value: str) -> bytes:
     left, _, right = value.strip("<>").rpartition("@")
     if not right.isascii():
         right = normal_address(f"x@{right}", "Message-ID").removeprefix("x@")
-    if not re.fullmatch(r"[!-;=?-~]+@[!-;=?-~]+", f"{left}@{right}"):
+    whole = f"{left}@{right}"
+    if not _MESSAGE_ID.fullmatch(whole):
         raise MailRefusedError("mail.header", "Message-ID is not of the form left@right")
-    return token("Message-ID", f"<{left}@{right}>")
+    return _bounded("Message-ID", b"Message-ID: <%s>" % whole.encode("ascii")) + b"\r\n"
 
 
 def token(name: str, value: str) -> bytes:
@@ -201,6 +205,6 @@ def _read(wire: bytes) -> str:
 
 
 def _bounded(name: str, wire: bytes) -> bytes:
-    if any(len(line) > _LINE_LIMIT - len(name) - 2 for line in wire.split(b"\r\n")):
+    if len(wire) > _WIDTH and any(len(line) > _LINE_LIMIT - len(name) - 2 for line in wire.split(b"\r\n")):
         raise MailRefusedError("mail.header", f"{name} is longer than a mail line may be")
     return wire

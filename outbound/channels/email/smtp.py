@@ -55,7 +55,7 @@ class SmtpAdapter:
             sender = normal_address(self._sender(parcel), "sender")
         except MailRefusedError as refused:
             return smtp_outcome(code=501, text=refused.message, stage=Stage.RCPT)
-        if not _is_clean(parcel.payload):
+        if not (isinstance(parcel.payload, mime.Mail) or mime.is_clean(parcel.payload)):
             return smtp_outcome(code=554, text="5.6.0 the payload holds bare line ends or NUL", stage=Stage.MAIL)
         payload = parcel.payload if self._signer is None else self._signer.signed(parcel.payload)
         secrets = (*self._settings.secrets, parcel.address, recipient, *_local_word(recipient))
@@ -101,12 +101,6 @@ class SmtpAdapter:
             return split_mailbox(named)[1]
         found = _FROM.search(parcel.payload)
         return split_mailbox(found[1].decode("utf-8", "replace"))[1] if found else ""
-
-
-def _is_clean(payload: bytes) -> bool:
-    """Only CRLF line ends, the last line ended, no NUL: anything else invites SMTP smuggling (RFC 5321 2.3.8)."""
-    pairs = payload.count(b"\r\n")
-    return payload.endswith(b"\r\n") and payload.count(b"\r") == pairs == payload.count(b"\n") and b"\0" not in payload
 
 
 def _local_word(address: str) -> tuple[str, ...]:

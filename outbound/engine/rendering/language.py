@@ -97,6 +97,11 @@ def check(environment: Environment, text: str, scope: Scope, locate: Locate) -> 
     )
 
 
+def _is_asset(node: nodes.Concat) -> bool:
+    first = node.nodes[0]
+    return isinstance(first, nodes.Name) and first.name == "assets_url"
+
+
 class _Rewriter(NodeTransformer):
     """Refuses what is not listed, replaces paths and fixed texts."""
 
@@ -186,6 +191,13 @@ class _Rewriter(NodeTransformer):
             # the folder of assets is known when the message is rendered, the name now
             return nodes.Concat([nodes.Name("assets_url", "load"), nodes.Const(self.scope.assets[name])])
         self._fault(node, Code.NOT_ALLOWED, "a template calls nothing but asset('FILE')", "use a filter: value | upper")
+        return node
+
+    def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802
+        """An asset that stands alone is its folder and its name one after the other: nothing is joined per message."""
+        self.generic_visit(node)
+        parts = [part.nodes if isinstance(part, nodes.Concat) and _is_asset(part) else [part] for part in node.nodes]
+        node.nodes = [one for some in parts for one in some]
         return node
 
     def visit_Filter(self, node: nodes.Filter) -> nodes.Node:  # noqa: N802

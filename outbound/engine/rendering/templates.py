@@ -3,9 +3,11 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 import jinja2
+from jinja2.runtime import Context
 
 from outbound.domain.customer import ChannelName
 from outbound.domain.policy import Policy
@@ -68,12 +70,15 @@ class Compiled:
         self.template = template
         self._loops = loops
 
-    def render(self, values: dict[str, Any]) -> str:
-        """The text for ``values``. Raises Stop or jinja2.UndefinedError."""
-        template = self.template
-        chunks = template.root_render_func(template.new_context(values, shared=True))
+    def context(self, values: dict[str, Any]) -> Context:
+        """What this text, and every other one of the same environment, is made from; it sees later ``values`` too."""
+        return self.template.new_context(values, shared=True)
+
+    def pieces(self, context: Context) -> list[str]:
+        """The text as the template's own pieces and the values between them. Raises Stop or jinja2.UndefinedError."""
+        chunks = self.template.root_render_func(context)
         if not self._loops:
-            return "".join(chunks)
+            return list(chunks)
         written: list[str] = []
         length = 0
         for chunk in chunks:
@@ -81,7 +86,11 @@ class Compiled:
             if length > MAX_OUTPUT:
                 raise Stop(f"longer than {MAX_OUTPUT:,} characters")
             written.append(chunk)
-        return "".join(written)
+        return written
+
+    def render(self, context: Context) -> str:
+        """The text. Raises Stop or jinja2.UndefinedError."""
+        return "".join(self.pieces(context))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +175,7 @@ class Templates:
 
     def language(self, name: str, channel: ChannelName, wanted: str | None) -> str:
         """The language a message goes out in: the customer's (``it-CH`` reads ``it``), else the fallback."""
-        primary = re.split("[-_]", wanted, maxsplit=1)[0].lower() if wanted else ""
+        primary = _primary(wanted) if wanted else ""
         return primary if (name, channel, primary) in self._parts else self._policy.brand.fallback
 
     def snapshot(self, name: str, values: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]] | RenderStop:
@@ -227,15 +236,19 @@ class Templates:
     def _email(
         self, parts: EmailParts, values: dict[str, Any], language: str, message_class: str
     ) -> RenderedEmail | RenderStop:
-        subject = parts.subject.render(values)
+        plain_text = parts.subject.context(values)
+        subject = parts.subject.render(plain_text)
         if _CONTROL.search(subject) or len(subject) > MAX_SUBJECT:
             return RenderStop(detail=f"the subject is not one line of at most {MAX_SUBJECT} characters")
         if not subject.strip():
             return RenderStop(detail="the subject is empty")
         values["subject"] = subject
-        values["preheader"] = parts.preheader.render(values)
-        html = parts.html.render(values)
-        text = _BLANK_LINES.sub("\n\n", parts.text.render(values))
+        values["preheader"] = parts.preheader.render(plain_text)
+        pieces = parts.html.pieces(parts.html.context(values))
+        html = "".join(pieces)
+        text = parts.text.render(plain_text)
+        if "\n\n\n" in text:
+            text = _BLANK_LINES.sub("\n\n", text)
         if len(html) > MAX_OUTPUT or len(text) > MAX_OUTPUT:
             return RenderStop(detail=f"longer than {MAX_OUTPUT:,} characters")
         brand = self._policy.brand
@@ -250,16 +263,22 @@ class Templates:
             reply_to=brand.reply_to,
             language=language,
             attachments=parts.attachments,
+            pieces=tuple(pieces),
         )
 
     def _sms(self, parts: SmsParts, values: dict[str, Any], language: str) -> RenderedSms | RenderStop:
-        text = _BLANK_LINES.sub("\n\n", parts.text.render(values)).strip()
+        text = _BLANK_LINES.sub("\n\n", parts.text.render(parts.text.context(values))).strip()
         if len(text) > MAX_OUTPUT:
             return RenderStop(detail=f"longer than {MAX_OUTPUT:,} characters")
         counted = count(text)
         if self._max_parts is not None and counted.segments > self._max_parts:
             return RenderStop(detail=f"{counted.segments} SMS parts, at most {self._max_parts} allowed")
         return RenderedSms(text=text, segments=counted.segments, encoding=counted.encoding, language=language)
+
+
+@lru_cache(maxsize=256)
+def _primary(language: str) -> str:
+    return re.split("[-_]", language, maxsplit=1)[0].lower()
 
 
 def _with_links(rendered: RenderedEmail | RenderStop, parts: EmailParts, links: Links) -> RenderedEmail | RenderStop:
@@ -269,4 +288,4 @@ def _with_links(rendered: RenderedEmail | RenderStop, parts: EmailParts, links: 
     html = rendered.html
     if links.click is not None:
         html = led_through(html, parts.links, links.click)
-    return replace(rendered, html=with_pixel(html, links.opened) if links.opened else html)
+    return replace(rendered, html=with_pixel(html, links.opened) if links.opened else html, pieces=())
