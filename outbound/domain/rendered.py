@@ -17,7 +17,7 @@ class Attachment:
 class RenderedEmail:
     """Subject, bodies and the identity of the sender (``sender`` as ``Name <address>``).
 
-    ``pieces`` are those of the HTML, the template's own and the values between them; () where that is not known.
+    ``html_pieces`` and ``text_pieces`` are the template's own and the values between them; () where that is not known.
     """
 
     subject: str
@@ -27,7 +27,8 @@ class RenderedEmail:
     reply_to: str
     language: str
     attachments: tuple[Attachment, ...] = ()
-    pieces: tuple[str, ...] = ()
+    html_pieces: tuple[str, ...] = ()
+    text_pieces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

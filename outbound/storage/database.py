@@ -103,14 +103,14 @@ def database_now(connection: Connection) -> datetime:
 
 
 def _sqlite_engine(url: sa.URL, *, read_only: bool, durable: bool, wait: float | None) -> Engine:
-    waits = _BUSY_TIMEOUT_MS / 1000 if wait is None else wait
+    patience = _BUSY_TIMEOUT_MS / 1000 if wait is None else wait
     if read_only:
         path = Path(url.database or "").resolve()
-        engine = sa.create_engine(url, creator=lambda: _open_to_read(path, waits), poolclass=sa.QueuePool)
+        engine = sa.create_engine(url, creator=lambda: _open_to_read(path, patience), poolclass=sa.QueuePool)
     else:
         if url.database and url.database != ":memory:":
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(url, connect_args={"timeout": waits}, **_pool(wait))
+        engine = sa.create_engine(url, connect_args={"timeout": patience}, **_pool(wait))
 
     @sa_event.listens_for(engine, "connect")
     def _configure(dbapi_connection: Any, _record: object) -> None:
@@ -122,7 +122,7 @@ def _sqlite_engine(url: sa.URL, *, read_only: bool, durable: bool, wait: float |
             cursor.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
             cursor.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         cursor.execute(f"PRAGMA cache_size = -{_CACHE_KILOBYTES}")
-        cursor.execute(f"PRAGMA busy_timeout = {waits * 1000:.0f}")
+        cursor.execute(f"PRAGMA busy_timeout = {patience * 1000:.0f}")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
         dbapi_connection.create_function("outbound_lower", 1, _lower, deterministic=True)
@@ -133,6 +133,8 @@ def _sqlite_engine(url: sa.URL, *, read_only: bool, durable: bool, wait: float |
     def _begin(connection: Connection) -> None:
         begin = str(connection.get_execution_options().get("outbound_begin", "BEGIN"))
         if begin != IMMEDIATE:
+            if waits := connection.info.pop("waits", 0):
+                prepared.execute(connection, f"PRAGMA busy_timeout = {waits}")
             prepared.execute(connection, begin)
             return
         with turn.taken():
@@ -151,7 +153,6 @@ def _turn_file(url: sa.URL) -> Path | None:
 def _begin_immediate(connection: Connection) -> None:
     """Look for SQLite's lock more often than SQLite does itself, for as long as it would; then its error is raised."""
     driver: Any = connection.connection.driver_connection
-    wait: int = driver.execute("PRAGMA busy_timeout").fetchone()[0]
     busy: sqlite3.Error | None = None
 
     def begun() -> bool:
@@ -166,13 +167,19 @@ def _begin_immediate(connection: Connection) -> None:
         return True
 
     try:
-        driver.execute("PRAGMA busy_timeout = 0")
-        if not wait_until(begun, seconds=wait / 1000) and busy is not None:
+        if not wait_until(begun, seconds=_put_aside(connection) / 1000) and busy is not None:
             raise busy
     except sqlite3.Error as error:
         raise prepared.told(connection, IMMEDIATE, error) from error
-    finally:
-        driver.execute(f"PRAGMA busy_timeout = {wait}")
+
+
+def _put_aside(connection: Connection) -> int:
+    """The milliseconds that the connection waits for a lock; until it only reads again, SQLite itself waits no more."""
+    waits: int = prepared.execute(connection, "PRAGMA busy_timeout").fetchone()[0]
+    if waits:
+        prepared.execute(connection, "PRAGMA busy_timeout = 0")
+        connection.info["waits"] = waits
+    return int(connection.info.get("waits", 0))
 
 
 def _open_to_read(path: Path, timeout: float) -> sqlite3.Connection:

@@ -21,11 +21,15 @@ from outbound.domain.reasons import Reason
 from outbound.domain.verification import code_of
 from outbound.storage.outbox import move
 from outbound.storage.outbox_bound import SQLITE
+from outbound.storage.prepared import Prepared
 from outbound.storage.sets import among
 from outbound.storage.switches import switches
 from outbound.storage.tables import attempt, leg, message
 
 S = MessageState
+
+_LEG = ("message_id", "n", "channel", "customer_id", "address", "account", "at")
+_ATTEMPT = ("id", "message_id", "leg", "n", "lease_token", "endpoint", "started_at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,10 +149,10 @@ def begin(connection: Connection, begins: Sequence[Begin], *, now: datetime) -> 
         connection.execute(leg.update().where(*bound), left)
         ids = [b.message_id for b in moved]  # another channel has other bytes
         connection.execute(message.update().where(among(connection, message.c.id, ids)).values(body_hash=""))
-    connection.execute(_keep_leg(dialect), [_leg_row(b, now) for b in begins])
-    connection.execute(attempt.insert(), [_attempt_row(b, now) for b in begins])
-    connection.execute(
-        _to_sending(),
+    _keep_leg(dialect).run_all(connection, [_leg_row(b, now) for b in begins])
+    _open_attempt(dialect).run_all(connection, [_attempt_row(b, now) for b in begins])
+    _to_sending(dialect).run_all(
+        connection,
         [
             {
                 "b_id": b.message_id,
@@ -198,48 +202,52 @@ def stop(connection: Connection, stops: Sequence[Stopped], *, now: datetime) -> 
 
 
 @cache
-def _keep_leg(dialect: str) -> sa.Insert:
+def _keep_leg(dialect: str) -> Prepared:
     statement = sqlite.insert(leg) if dialect == SQLITE else postgresql.insert(leg)
     news = statement.excluded
     keep = {"channel": news.channel, "address": news.address, "account": news.account, "at": news.at}
-    return statement.on_conflict_do_update(index_elements=["message_id", "n"], set_=keep)
+    named = statement.values(provider_ref="", moved_on="", cost=0, **_named(_LEG))
+    return Prepared(named.on_conflict_do_update(index_elements=["message_id", "n"], set_=keep))
+
+
+@cache
+def _open_attempt(_dialect: str) -> Prepared:
+    named = attempt.insert().values(phase=Phase.STARTED.value, outcome="", enhanced="", text="", **_named(_ATTEMPT))
+    return Prepared(named)
+
+
+def _named(columns: Sequence[str]) -> dict[str, sa.BindParameter[Any]]:
+    return {column: sa.bindparam(f"b_{column}") for column in columns}
 
 
 def _leg_row(begin: Begin, now: datetime) -> dict[str, Any]:
     return {
-        "message_id": begin.message_id,
-        "n": begin.leg,
-        "channel": begin.channel.value,
-        "customer_id": begin.customer_id,
-        "address": begin.address,
-        "account": begin.account,
-        "provider_ref": "",
-        "moved_on": "",
-        "cost": 0,
-        "at": now,
+        "b_message_id": begin.message_id,
+        "b_n": begin.leg,
+        "b_channel": begin.channel.value,
+        "b_customer_id": begin.customer_id,
+        "b_address": begin.address,
+        "b_account": begin.account,
+        "b_at": now,
     }
 
 
 def _attempt_row(begin: Begin, now: datetime) -> dict[str, Any]:
     return {
-        "id": begin.attempt_id,
-        "message_id": begin.message_id,
-        "leg": begin.leg,
-        "n": begin.n,
-        "lease_token": begin.lease_token,
-        "phase": Phase.STARTED.value,
-        "endpoint": begin.account,
-        "outcome": "",
-        "enhanced": "",
-        "text": "",
-        "started_at": now,
+        "b_id": begin.attempt_id,
+        "b_message_id": begin.message_id,
+        "b_leg": begin.leg,
+        "b_n": begin.n,
+        "b_lease_token": begin.lease_token,
+        "b_endpoint": begin.account,
+        "b_started_at": now,
     }
 
 
 @cache
-def _to_sending() -> sa.Update:
+def _to_sending(_dialect: str) -> Prepared:
     change = move(S.SENDING, S.CLAIMED).where(message.c.id == sa.bindparam("b_id"))
-    return change.values(
+    change = change.values(
         leg=sa.bindparam("b_leg"),
         release=sa.bindparam("b_release"),
         message_id=sa.bindparam("b_mime_id"),
@@ -251,6 +259,7 @@ def _to_sending() -> sa.Update:
         detail="",
         updated_at=sa.bindparam("b_now"),
     )
+    return Prepared(change)
 
 
 @cache

@@ -24,6 +24,7 @@ from outbound.domain.reasons import Reason
 from outbound.storage import bounces, hooks, suppressions
 from outbound.storage.outbox import move, state_is
 from outbound.storage.outbox_bound import SQLITE, among_ids, bind_ids
+from outbound.storage.prepared import Prepared
 from outbound.storage.sets import among
 from outbound.storage.switches import not_paused
 from outbound.storage.tables import attempt, leg, message
@@ -88,7 +89,7 @@ def mark_handoff(connection: Connection, marks: Mapping[str, str], *, now: datet
     marked = {row[0]: row[1] for row in connection.execute(_mark(dialect), {**ids, "b_now": now})}
     if marked:
         fixed = [{"b_id": message_id, "b_hash": marks[i]} for i, message_id in sorted(marked.items())]
-        connection.execute(_fix_hash(), fixed)
+        _fix_hash(dialect).run_all(connection, fixed)
     return frozenset(marked)
 
 
@@ -110,7 +111,7 @@ def record(connection: Connection, results: Sequence[Result], *, now: datetime) 
         {"b_id": r.message_id, "b_n": r.leg, "b_ref": r.outcome.provider_ref} for r in results if r.outcome.provider_ref
     ]
     if references:
-        connection.execute(_refer(), references)
+        _refer(dialect).run_all(connection, references)
     _charge(connection, results)
     return Recorded(late=frozenset(r.attempt_id for r in late), proved=_prove(connection, late, now=now))
 
@@ -164,14 +165,15 @@ def _mark(dialect: str) -> ReturningUpdate[str, str]:
 
 
 @cache
-def _fix_hash() -> sa.Update:
-    return message.update().where(message.c.id == sa.bindparam("b_id")).values(body_hash=sa.bindparam("b_hash"))
+def _fix_hash(_dialect: str) -> Prepared:
+    change = message.update().where(message.c.id == sa.bindparam("b_id"))
+    return Prepared(change.values(body_hash=sa.bindparam("b_hash")))
 
 
 @cache
-def _refer() -> sa.Update:
+def _refer(_dialect: str) -> Prepared:
     bound = (leg.c.message_id == sa.bindparam("b_id"), leg.c.n == sa.bindparam("b_n"))
-    return leg.update().where(*bound).values(provider_ref=sa.bindparam("b_ref"))
+    return Prepared(leg.update().where(*bound).values(provider_ref=sa.bindparam("b_ref")))
 
 
 @cache
@@ -181,16 +183,17 @@ def _charged(dialect: str) -> sa.Update:
 
 
 @cache
-def _answer(*, silent: bool) -> sa.Update:
+def _answer(_dialect: str, *, silent: bool) -> Prepared:
     change = attempt.update().where(attempt.c.id == sa.bindparam("b_id"))
     if not silent:
         change = change.values(phase=Phase.REPLIED.value, replied_at=sa.bindparam("b_now"))
-    return change.values(
+    change = change.values(
         outcome=sa.bindparam("b_outcome"),
         code=sa.bindparam("b_code"),
         enhanced=sa.bindparam("b_enhanced"),
         text=sa.bindparam("b_text"),
     )
+    return Prepared(change)
 
 
 @cache
@@ -238,7 +241,7 @@ def _write_attempts(connection: Connection, results: Sequence[Result], *, now: d
         rows[silent].append(row if silent else {**row, "b_now": now})
     for silent, some in rows.items():
         if some:
-            connection.execute(_answer(silent=silent), some)
+            _answer(connection.dialect.name, silent=silent).run_all(connection, some)
 
 
 def _write_messages(connection: Connection, results: Sequence[Result], *, now: datetime) -> None:

@@ -39,6 +39,17 @@ class Prepared:
         else:
             connection.execute(self._statement, values)
 
+    def run_all(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Run a statement that answers nothing once for each of ``rows``; how many rows of the table it touched."""
+        if not _direct(connection):
+            return connection.execute(self._statement, rows).rowcount
+        if not self._text:
+            self._compile(connection.dialect)
+        columns = [
+            _converted([row.get(name, default) for row in rows], convert) for name, default, convert in self._parameters
+        ]
+        return insert_all(connection, self._text, list(zip(*columns, strict=True)))
+
     def _run(self, connection: Connection, values: Mapping[str, Any]) -> sqlite3.Cursor:
         if not self._text:
             self._compile(connection.dialect)
@@ -97,6 +108,19 @@ def told(connection: Connection, text: str, error: sqlite3.Error) -> BaseExcepti
 def _direct(connection: Connection) -> bool:
     """The first statement of a transaction goes through SQLAlchemy, which begins it."""
     return connection.dialect.name == "sqlite" and connection.in_transaction()
+
+
+def _converted(values: list[Any], convert: _Convert) -> list[Any]:
+    """The values of one column; one that stands in many rows, such as the moment of all, is converted once."""
+    if convert is None:
+        return values
+    known: dict[int, Any] = {}
+    found = []
+    for value in values:
+        if id(value) not in known:
+            known[id(value)] = convert(value)
+        found.append(known[id(value)])
+    return found
 
 
 def _binder(compiled: Any, name: str, dialect: Dialect) -> _Convert:

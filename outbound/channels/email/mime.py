@@ -46,7 +46,7 @@ def build(rendered: RenderedEmail, envelope: EmailEnvelope) -> Mail:
     that is none): that one message stops, nothing else.
     """
     message_id = envelope.message_id.strip("<>")
-    text, page = _body(rendered.text), _page(rendered)
+    text, page = _body(rendered.text, rendered.text_pieces), _body(rendered.html, rendered.html_pieces)
     readable = [body for encoding, (body, *_) in (text, page) if encoding == b"7bit"]
     kind, boundary = "alternative", _boundary("a", message_id, readable)
     body = _multipart(boundary, [_part(b"plain", *text), _part(b"html", *page)])
@@ -129,17 +129,17 @@ def _part(subtype: bytes, encoding: bytes, body: list[bytes]) -> list[bytes]:
     return [kind % (subtype, encoding), *body]
 
 
-def _page(rendered: RenderedEmail) -> _Encoded:
-    """``_body`` of the HTML; where it is known what it was made of, only what is this reader's own is encoded."""
-    if not rendered.pieces or "\r" in rendered.html:  # half of a line end may stand in each of two pieces
-        return _body(rendered.html)
+def _body(text: str, made_of: tuple[str, ...]) -> _Encoded:
+    """One text; where it is known what it was made of, only what is this reader's own is encoded."""
+    if not made_of or "\r" in text:  # half of a line end may stand in each of two pieces
+        return _whole(text)
     try:
-        pieces = [quoted.piece(text) for text in rendered.pieces]
+        pieces = [quoted.piece(one) for one in made_of]
     except UnicodeEncodeError:
         raise MailRefusedError("mail.text", _HALF) from None
     extra = sum([one.extra for one in pieces])
-    if extra * _BASE64_SHARE > len(rendered.html) + extra or not (extra or any(one.has_long_line for one in pieces)):
-        return _body(rendered.html)
+    if extra * _BASE64_SHARE > len(text) + extra or not (extra or any(one.has_long_line for one in pieces)):
+        return _whole(text)
     return b"quoted-printable", quoted.from_pieces(pieces)
 
 
@@ -154,7 +154,7 @@ def _read_back(written: _Encoded, text: str) -> None:
         raise MailRefusedError("mail.decode_back", "the body does not read back as it was written")
 
 
-def _body(text: str) -> _Encoded:
+def _whole(text: str) -> _Encoded:
     """Transfer encoding and bytes of one text, line ends made CRLF and nothing else changed."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")

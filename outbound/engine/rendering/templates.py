@@ -244,11 +244,10 @@ class Templates:
             return RenderStop(detail="the subject is empty")
         values["subject"] = subject
         values["preheader"] = parts.preheader.render(plain_text)
-        pieces = parts.html.pieces(parts.html.context(values))
-        html = "".join(pieces)
-        text = parts.text.render(plain_text)
+        html_pieces, text_pieces = parts.html.pieces(parts.html.context(values)), parts.text.pieces(plain_text)
+        html, text = "".join(html_pieces), "".join(text_pieces)
         if "\n\n\n" in text:
-            text = _BLANK_LINES.sub("\n\n", text)
+            text, text_pieces = _BLANK_LINES.sub("\n\n", text), []
         if len(html) > MAX_OUTPUT or len(text) > MAX_OUTPUT:
             return RenderStop(detail=f"longer than {MAX_OUTPUT:,} characters")
         brand = self._policy.brand
@@ -263,7 +262,8 @@ class Templates:
             reply_to=brand.reply_to,
             language=language,
             attachments=parts.attachments,
-            pieces=tuple(pieces),
+            html_pieces=tuple(html_pieces),
+            text_pieces=tuple(text_pieces),
         )
 
     def _sms(self, parts: SmsParts, values: dict[str, Any], language: str) -> RenderedSms | RenderStop:
@@ -288,4 +288,4 @@ def _with_links(rendered: RenderedEmail | RenderStop, parts: EmailParts, links: 
     html = rendered.html
     if links.click is not None:
         html = led_through(html, parts.links, links.click)
-    return replace(rendered, html=with_pixel(html, links.opened) if links.opened else html, pieces=())
+    return replace(rendered, html=with_pixel(html, links.opened) if links.opened else html, html_pieces=())

@@ -78,6 +78,7 @@ class Dispatcher:
         self._writer = Writer(database, group=self.settings.group)
         self._adapters = adapters
         self._stopping = False
+        self._chunks = dict.fromkeys(Lane, min(_FIRST_CHUNK, self.settings.chunk))
         freed = asyncio.Event()
         paces = paces or {}
         accounts = {adapter.name: adapter.capabilities.concurrency for adapter in adapters.values()}
@@ -121,9 +122,7 @@ class Dispatcher:
             return SliceReport()
         if lane is Lane.EXPRESS:
             self.expect_express()
-        slice_ = Slice(
-            lane=lane, now=now, chunk=min(_FIRST_CHUNK, self.settings.chunk), keys=keys, moved=moved, left=left
-        )
+        slice_ = Slice(lane=lane, now=now, chunk=self._chunks[lane], keys=keys, moved=moved, left=left)
         renewing = asyncio.create_task(self._renew(slice_), name="outbound-leases")
         streams: list[AsyncGenerator[Any, None]] = []
         try:
@@ -141,6 +140,7 @@ class Dispatcher:
             with contextlib.suppress(Exception):  # others may probe after a while
                 await self._kit.breakers.withdraw(slice_.probes)
             await self._give_back(slice_)
+            self._chunks[lane] = slice_.chunk
         return slice_.tally.report()
 
     async def recover(self, *, now: datetime) -> Recovery:

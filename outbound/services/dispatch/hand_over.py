@@ -22,6 +22,8 @@ Rendered = AsyncIterator[list[Ready | Answered]]
 _REFUSED = "no handover: the lease is lost, or somebody paused it"
 _AHEAD = 2
 """The next chunk passes the gate when so many rounds of deliveries are left to start."""
+_GATHER = 0.03
+"""Seconds that answers of the bulk lane wait for others, to be written together."""
 _QUICK, _SLOW = 0.2, 0.4
 """Of the greatest age of a gate, the time a chunk may take to start: below, the next may be larger; above, it must
 be smaller (promise P5)."""
@@ -104,12 +106,17 @@ class _Deliveries:
         return _unspent(one, _REFUSED)
 
     async def next_answers(self) -> list[Answered]:
-        """Everything answered since the last call, waiting for the first; empty when there will be no more."""
+        """Everything answered since the last call, waiting for the first; empty when there will be no more.
+
+        In the bulk lane the first waits a moment for others: what they share is a commit.
+        """
         while not self._answers:
             if self._fed and not self._tasks:
                 return []
             self._news.clear()
             await self._news.wait()
+        if self._slice.lane is Lane.BULK and self._tasks and len(self._answers) < self._kit.settings.group:
+            await asyncio.sleep(_GATHER)
         answers, self._answers = self._answers, []
         return answers
 
