@@ -6,6 +6,7 @@ Every change of ``message.state`` in the product goes through ``move``.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -43,7 +44,6 @@ _DEFAULTS: Mapping[str, Any] = {
 _COLUMNS = tuple(column.name for column in message.columns)
 _INSTANTS = frozenset(c.name for c in message.columns if isinstance(c.type, type(message.c.not_before.type)))
 _FIELDS = tuple(field.name for field in fields(Message))
-_PLAIN_FIELDS = tuple(name for name in _FIELDS if name not in ("lane", "channels", "state"))
 _LANES = {lane.value: lane for lane in Lane}
 _STATES = {state.value: state for state in MessageState}
 
@@ -129,7 +129,7 @@ def by_ids(connection: Connection, ids: Iterable[str]) -> dict[str, Message]:
     found: dict[str, Message] = {}
     for some in chunks(list(ids)):
         query = sa.select(*message_columns()).where(among(connection, message.c.id, some))
-        found.update((row["id"], as_message(row)) for row in connection.execute(query).mappings())
+        found.update((row.id, as_message(row)) for row in connection.execute(query))
     return found
 
 
@@ -138,11 +138,15 @@ def message_columns() -> tuple[sa.Column[Any], ...]:
     return tuple(message.c[name] for name in _FIELDS)
 
 
-def as_message(row: sa.RowMapping) -> Message:
-    """A row as the domain's value."""
-    return Message(
-        lane=_LANES[row["lane"]],
-        channels=tuple(ChannelName(name) for name in row["channels"].split(",") if name),
-        state=_STATES[row["state"]],
-        **{name: row[name] for name in _PLAIN_FIELDS},
-    )
+def as_message(row: Sequence[Any]) -> Message:
+    """A row of ``message_columns`` as the domain's value."""
+    known = dict(zip(_FIELDS, row, strict=True))
+    known["lane"] = _LANES[known["lane"]]
+    known["state"] = _STATES[known["state"]]
+    known["channels"] = _channels(known["channels"])
+    return Message(**known)
+
+
+@lru_cache(maxsize=256)
+def _channels(names: str) -> tuple[ChannelName, ...]:
+    return tuple(ChannelName(name) for name in names.split(",") if name)

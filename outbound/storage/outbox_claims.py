@@ -71,7 +71,7 @@ def claim(
         .values(lease_token=message.c.lease_token + 1, lease_until=lease_until, worker=worker, updated_at=now)
         .returning(*message_columns())
     )
-    claimed = [as_message(row) for row in connection.execute(change).mappings()]
+    claimed = [as_message(row) for row in connection.execute(change)]
     claimed.sort(key=lambda m: (-m.priority, m.not_before, m.id))
     return claimed
 

@@ -19,17 +19,14 @@ from outbound.domain.message import MessageState
 from outbound.domain.outcome import OutcomeKind, Phase
 from outbound.domain.reasons import Reason
 from outbound.domain.verification import code_of
+from outbound.storage.for_each import ForEach, Values
 from outbound.storage.outbox import move
 from outbound.storage.outbox_bound import SQLITE
-from outbound.storage.prepared import Prepared
 from outbound.storage.sets import among
 from outbound.storage.switches import switches
 from outbound.storage.tables import attempt, leg, message
 
 S = MessageState
-
-_LEG = ("message_id", "n", "channel", "customer_id", "address", "account", "at")
-_ATTEMPT = ("id", "message_id", "leg", "n", "lease_token", "endpoint", "started_at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,9 +146,9 @@ def begin(connection: Connection, begins: Sequence[Begin], *, now: datetime) -> 
         connection.execute(leg.update().where(*bound), left)
         ids = [b.message_id for b in moved]  # another channel has other bytes
         connection.execute(message.update().where(among(connection, message.c.id, ids)).values(body_hash=""))
-    _keep_leg(dialect).run_all(connection, [_leg_row(b, now) for b in begins])
-    _open_attempt(dialect).run_all(connection, [_attempt_row(b, now) for b in begins])
-    _to_sending(dialect).run_all(
+    _keep_leg(dialect).run(connection, [_leg_row(b, now) for b in begins])
+    _open_attempt(dialect).run(connection, [_attempt_row(b, now) for b in begins])
+    _to_sending(dialect).run(
         connection,
         [
             {
@@ -202,64 +199,92 @@ def stop(connection: Connection, stops: Sequence[Stopped], *, now: datetime) -> 
 
 
 @cache
-def _keep_leg(dialect: str) -> Prepared:
-    statement = sqlite.insert(leg) if dialect == SQLITE else postgresql.insert(leg)
-    news = statement.excluded
-    keep = {"channel": news.channel, "address": news.address, "account": news.account, "at": news.at}
-    named = statement.values(provider_ref="", moved_on="", cost=0, **_named(_LEG))
-    return Prepared(named.on_conflict_do_update(index_elements=["message_id", "n"], set_=keep))
+def _keep_leg(dialect: str) -> ForEach:
+    names = ("message_id", "n", "channel", "customer_id", "address", "account", "at")
+    fixed = {"provider_ref": "", "moved_on": "", "cost": 0}
+
+    def build(row: Values) -> sa.Insert:
+        statement = sqlite.insert(leg) if dialect == SQLITE else postgresql.insert(leg)
+        news = statement.excluded
+        keep = {"channel": news.channel, "address": news.address, "account": news.account, "at": news.at}
+        filled: Any = _from_row(statement, row, fixed)
+        insert: sa.Insert = filled.on_conflict_do_update(index_elements=["message_id", "n"], set_=keep)
+        return insert
+
+    return ForEach(dialect, {name: leg.c[name].type for name in names}, build)
 
 
 @cache
-def _open_attempt(_dialect: str) -> Prepared:
-    named = attempt.insert().values(phase=Phase.STARTED.value, outcome="", enhanced="", text="", **_named(_ATTEMPT))
-    return Prepared(named)
+def _open_attempt(dialect: str) -> ForEach:
+    names = ("id", "message_id", "leg", "n", "lease_token", "endpoint", "started_at")
+    fixed = {"phase": Phase.STARTED.value, "outcome": "", "enhanced": "", "text": ""}
+    types = {name: attempt.c[name].type for name in names}
+    return ForEach(dialect, types, lambda row: _from_row(attempt.insert(), row, fixed))
 
 
-def _named(columns: Sequence[str]) -> dict[str, sa.BindParameter[Any]]:
-    return {column: sa.bindparam(f"b_{column}") for column in columns}
+def _from_row(statement: sa.Insert, row: Values, fixed: Mapping[str, Any]) -> sa.Insert:
+    """INSERT ... SELECT of the row's values and ``fixed`` ones. SQLite wants a WHERE before ON CONFLICT."""
+    constants = (sa.literal(value) for value in fixed.values())
+    return statement.from_select([*row, *fixed], sa.select(*row.values(), *constants).where(sa.true()))
 
 
 def _leg_row(begin: Begin, now: datetime) -> dict[str, Any]:
     return {
-        "b_message_id": begin.message_id,
-        "b_n": begin.leg,
-        "b_channel": begin.channel.value,
-        "b_customer_id": begin.customer_id,
-        "b_address": begin.address,
-        "b_account": begin.account,
-        "b_at": now,
+        "message_id": begin.message_id,
+        "n": begin.leg,
+        "channel": begin.channel.value,
+        "customer_id": begin.customer_id,
+        "address": begin.address,
+        "account": begin.account,
+        "at": now,
     }
 
 
 def _attempt_row(begin: Begin, now: datetime) -> dict[str, Any]:
     return {
-        "b_id": begin.attempt_id,
-        "b_message_id": begin.message_id,
-        "b_leg": begin.leg,
-        "b_n": begin.n,
-        "b_lease_token": begin.lease_token,
-        "b_endpoint": begin.account,
-        "b_started_at": now,
+        "id": begin.attempt_id,
+        "message_id": begin.message_id,
+        "leg": begin.leg,
+        "n": begin.n,
+        "lease_token": begin.lease_token,
+        "endpoint": begin.account,
+        "started_at": now,
     }
 
 
 @cache
-def _to_sending(_dialect: str) -> Prepared:
-    change = move(S.SENDING, S.CLAIMED).where(message.c.id == sa.bindparam("b_id"))
-    change = change.values(
-        leg=sa.bindparam("b_leg"),
-        release=sa.bindparam("b_release"),
-        message_id=sa.bindparam("b_mime_id"),
-        date=sa.bindparam("b_date"),
-        language=sa.bindparam("b_language"),
-        tracked=sa.bindparam("b_tracked"),
-        verify_code=sa.bindparam("b_code"),
-        reason="",
-        detail="",
-        updated_at=sa.bindparam("b_now"),
-    )
-    return Prepared(change)
+def _to_sending(dialect: str) -> ForEach:
+    types = {
+        "b_id": message.c.id.type,
+        "b_leg": message.c.leg.type,
+        "b_release": message.c.release.type,
+        "b_mime_id": message.c.message_id.type,
+        "b_date": message.c.date.type,
+        "b_language": message.c.language.type,
+        "b_tracked": message.c.tracked.type,
+        "b_code": message.c.verify_code.type,
+        "b_now": message.c.updated_at.type,
+    }
+
+    def build(row: Values) -> sa.Update:
+        return (
+            move(S.SENDING, S.CLAIMED)
+            .where(message.c.id == row["b_id"])
+            .values(
+                leg=row["b_leg"],
+                release=row["b_release"],
+                message_id=row["b_mime_id"],
+                date=row["b_date"],
+                language=row["b_language"],
+                tracked=row["b_tracked"],
+                verify_code=row["b_code"],
+                reason="",
+                detail="",
+                updated_at=row["b_now"],
+            )
+        )
+
+    return ForEach(dialect, types, build)
 
 
 @cache

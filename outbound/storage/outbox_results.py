@@ -22,9 +22,9 @@ from outbound.domain.message import MessageState
 from outbound.domain.outcome import Outcome, OutcomeKind, Phase
 from outbound.domain.reasons import Reason
 from outbound.storage import bounces, hooks, suppressions
+from outbound.storage.for_each import ForEach, Values
 from outbound.storage.outbox import move, state_is
 from outbound.storage.outbox_bound import SQLITE, among_ids, bind_ids
-from outbound.storage.prepared import Prepared
 from outbound.storage.sets import among
 from outbound.storage.switches import not_paused
 from outbound.storage.tables import attempt, leg, message
@@ -89,7 +89,7 @@ def mark_handoff(connection: Connection, marks: Mapping[str, str], *, now: datet
     marked = {row[0]: row[1] for row in connection.execute(_mark(dialect), {**ids, "b_now": now})}
     if marked:
         fixed = [{"b_id": message_id, "b_hash": marks[i]} for i, message_id in sorted(marked.items())]
-        _fix_hash(dialect).run_all(connection, fixed)
+        _fix_hash(dialect).run(connection, fixed)
     return frozenset(marked)
 
 
@@ -111,7 +111,7 @@ def record(connection: Connection, results: Sequence[Result], *, now: datetime) 
         {"b_id": r.message_id, "b_n": r.leg, "b_ref": r.outcome.provider_ref} for r in results if r.outcome.provider_ref
     ]
     if references:
-        _refer(dialect).run_all(connection, references)
+        _refer(dialect).run(connection, references)
     _charge(connection, results)
     return Recorded(late=frozenset(r.attempt_id for r in late), proved=_prove(connection, late, now=now))
 
@@ -165,15 +165,22 @@ def _mark(dialect: str) -> ReturningUpdate[str, str]:
 
 
 @cache
-def _fix_hash(_dialect: str) -> Prepared:
-    change = message.update().where(message.c.id == sa.bindparam("b_id"))
-    return Prepared(change.values(body_hash=sa.bindparam("b_hash")))
+def _fix_hash(dialect: str) -> ForEach:
+    types = {"b_id": message.c.id.type, "b_hash": message.c.body_hash.type}
+    return ForEach(
+        dialect, types, lambda row: message.update().where(message.c.id == row["b_id"]).values(body_hash=row["b_hash"])
+    )
 
 
 @cache
-def _refer(_dialect: str) -> Prepared:
-    bound = (leg.c.message_id == sa.bindparam("b_id"), leg.c.n == sa.bindparam("b_n"))
-    return Prepared(leg.update().where(*bound).values(provider_ref=sa.bindparam("b_ref")))
+def _refer(dialect: str) -> ForEach:
+    types = {"b_id": leg.c.message_id.type, "b_n": leg.c.n.type, "b_ref": leg.c.provider_ref.type}
+
+    def build(row: Values) -> sa.Update:
+        bound = (leg.c.message_id == row["b_id"], leg.c.n == row["b_n"])
+        return leg.update().where(*bound).values(provider_ref=row["b_ref"])
+
+    return ForEach(dialect, types, build)
 
 
 @cache
@@ -183,17 +190,26 @@ def _charged(dialect: str) -> sa.Update:
 
 
 @cache
-def _answer(_dialect: str, *, silent: bool) -> Prepared:
-    change = attempt.update().where(attempt.c.id == sa.bindparam("b_id"))
+def _answer(dialect: str, *, silent: bool) -> ForEach:
+    types: dict[str, Any] = {
+        "b_id": attempt.c.id.type,
+        "b_outcome": attempt.c.outcome.type,
+        "b_code": attempt.c.code.type,
+        "b_enhanced": attempt.c.enhanced.type,
+        "b_text": attempt.c.text.type,
+    }
     if not silent:
-        change = change.values(phase=Phase.REPLIED.value, replied_at=sa.bindparam("b_now"))
-    change = change.values(
-        outcome=sa.bindparam("b_outcome"),
-        code=sa.bindparam("b_code"),
-        enhanced=sa.bindparam("b_enhanced"),
-        text=sa.bindparam("b_text"),
-    )
-    return Prepared(change)
+        types["b_now"] = attempt.c.replied_at.type
+
+    def build(row: Values) -> sa.Update:
+        change = attempt.update().where(attempt.c.id == row["b_id"])
+        if not silent:
+            change = change.values(phase=Phase.REPLIED.value, replied_at=row["b_now"])
+        return change.values(
+            outcome=row["b_outcome"], code=row["b_code"], enhanced=row["b_enhanced"], text=row["b_text"]
+        )
+
+    return ForEach(dialect, types, build)
 
 
 @cache
@@ -241,7 +257,7 @@ def _write_attempts(connection: Connection, results: Sequence[Result], *, now: d
         rows[silent].append(row if silent else {**row, "b_now": now})
     for silent, some in rows.items():
         if some:
-            _answer(connection.dialect.name, silent=silent).run_all(connection, some)
+            _answer(connection.dialect.name, silent=silent).run(connection, some)
 
 
 def _write_messages(connection: Connection, results: Sequence[Result], *, now: datetime) -> None:

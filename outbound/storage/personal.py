@@ -41,20 +41,20 @@ class SentMessage:
 def messages(connection: Connection, ids: Sequence[str]) -> list[SentMessage]:
     """Every message of the customer."""
     query = (
-        sa.select(*message_columns(), message.c.sent_at, leg.c.channel, leg.c.address)
+        sa.select(*message_columns(), message.c.context.label("kept"), message.c.sent_at, leg.c.channel, leg.c.address)
         .join(leg, sa.and_(leg.c.message_id == message.c.id, leg.c.n == message.c.leg), isouter=True)
         .where(among(connection, message.c.customer_id, ids))
         .order_by(message.c.created_at, message.c.id)
     )
     return [
         SentMessage(
-            message=as_message(row),
-            channel=row["channel"] or "",
-            address=row["address"] or "",
-            sent_at=row["sent_at"],
-            forgotten=row["context"] == FORGOTTEN,
+            message=as_message(own),
+            channel=channel or "",
+            address=address or "",
+            sent_at=sent_at,
+            forgotten=context == FORGOTTEN,
         )
-        for row in connection.execute(query).mappings()
+        for *own, context, sent_at, channel, address in connection.execute(query)
     ]
 
 

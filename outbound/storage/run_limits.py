@@ -147,7 +147,7 @@ def queued_ids(connection: Connection, run_id: str, *, limit: int) -> list[str]:
 def held(connection: Connection, ids: Sequence[str]) -> list[Message]:
     """Those among ``ids`` that still wait for approval, in the order they were planned, locked."""
     query = sa.select(*message_columns()).where(among(connection, message.c.id, ids), _held()).order_by(message.c.id)
-    return [as_message(row) for row in connection.execute(query.with_for_update()).mappings()]
+    return [as_message(row) for row in connection.execute(query.with_for_update())]
 
 
 def held_counts(connection: Connection, run_id: str, *, now: datetime) -> tuple[int, int]:

@@ -221,9 +221,7 @@ class GateTransaction:
         self._begins.append(begin)
         self._passed.append(
             Passed(
-                message=replace(
-                    message, tracked=begin.tracked, context=message.context if context is None else context
-                ),
+                message=_as_begun(message, begin),
                 begin=begin,
                 customer=person.customer,
                 release=release,
@@ -300,6 +298,14 @@ def _load_people(connection: Connection, messages: Sequence[Message]) -> dict[st
         persons = people.load_people(connection, list(heirs.values()), for_update=True)
         found.update((old, persons[new]) for old, new in heirs.items() if new in persons)
     return found
+
+
+def _as_begun(message: Message, begin: Begin) -> Message:
+    """The message with what its attempt fixes; as it is where that is what the row says (copying costs)."""
+    if begin.context is None and (message.tracked or "") == begin.tracked:
+        return message
+    context = message.context if begin.context is None else begin.context
+    return replace(message, tracked=begin.tracked, context=context)
 
 
 def _failed(message: Message, error: Exception, now: datetime) -> Held:

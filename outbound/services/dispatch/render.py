@@ -62,7 +62,8 @@ def _render(kit: Kit, passed: Passed) -> Ready | Answered:
         return _stopped(passed, RenderFailure(detail=rendered.detail))
     envelope, subject, reference = None, "", f"{message.id}.{begin.leg}"
     if isinstance(rendered, RenderedEmail):
-        rendered = replace(rendered, reply_to=kit.reply_to(reference) or rendered.reply_to)
+        if reply_to := kit.reply_to(reference):
+            rendered = replace(rendered, reply_to=reply_to)
         subject = rendered.subject
         required = message_class.unsubscribe_required
         domain = domain_of(rendered.sender)

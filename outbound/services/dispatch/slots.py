@@ -50,11 +50,14 @@ class Slots:
         """Wait ``within`` seconds for a slot. False: none came free, or there was no time to wait."""
         if within <= 0:
             return False
-        try:
-            async with asyncio.timeout(within):
-                await self._semaphore.acquire()
-        except TimeoutError:
-            return False
+        if self._semaphore.locked():
+            try:
+                async with asyncio.timeout(within):
+                    await self._semaphore.acquire()
+            except TimeoutError:
+                return False
+        else:
+            await self._semaphore.acquire()  # at once
         self._free -= 1
         self._moved = time.monotonic()
         return True
