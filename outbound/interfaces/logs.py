@@ -29,6 +29,7 @@ def log_to_stderr() -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines())
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a tick that outlasts the next one is no event
+    logging.getLogger("pgqueuer").setLevel(logging.CRITICAL)  # we say ourselves that a line of hints is broken
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 

@@ -1,12 +1,14 @@
-"""``outbound run``: APScheduler ticks; the hands plan, dispatch, recover and answer HTTP until a signal ends it."""
+"""``outbound run`` and ``outbound worker``: APScheduler ticks; the hands work until a signal ends it.
+
+``run`` plans, dispatches, recovers, keeps house and answers HTTP; a worker dispatches and recovers.
+"""
 
 import asyncio
 import contextlib
 import signal
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -15,27 +17,20 @@ from outbound.app import GUARD_REMEDY, App, refused_channels
 from outbound.domain.message import Lane
 from outbound.runtime.failures import Failures
 from outbound.runtime.hands import Hand, Signs
-from outbound.runtime.hints import InProcessHints
+from outbound.runtime.hints import InProcessHints, carry
+from outbound.runtime.household import Household
 from outbound.runtime.lookout import Lookout
 from outbound.runtime.posting import post_news
 from outbound.runtime.pruning import PRUNE_SECONDS, prune
 from outbound.runtime.serving import Listener
 from outbound.runtime.watch import Watch
-from outbound.services import (
-    evidence,
-    idempotency,
-    memory,
-    pauses,
-    planning,
-    presence,
-    receipts,
-    releases,
-    snapshots,
-    uncertain,
-)
+from outbound.services import evidence, memory, planning, presence, releases
 from outbound.services.dispatch import SliceReport
-from outbound.services.inbox import mailbox
-from outbound.storage import mark_file
+from outbound.services.presence import Role
+from outbound.storage.hints import Subject
+
+if TYPE_CHECKING:
+    from outbound.runtime.fleet import Line
 
 T = TypeVar("T")
 
@@ -45,33 +40,53 @@ _RECOVER_SECONDS = 10
 _HEARTBEAT_SECONDS = 10
 _EVIDENCE_SECONDS = 10
 _CHECKPOINT_SECONDS = 5
-_MARK_SECONDS = 10
-"""An idle daemon notes so often how far it is; one that works does at every tick."""
 _LETTING_GO_SECONDS = 3
 _LONG_DOWN = timedelta(minutes=10)
 
 
 class Daemon:
-    """One process of the service. A second one beside it is harmless: claims, leases and firings are unique rows."""
+    """One process of the service. More beside it are harmless: claims, leases and firings are unique rows.
 
-    def __init__(self, app: App, listener: Listener | None) -> None:
+    ``role`` WORKER: only the hands, beside a ``run`` somewhere. ``beside`` are coroutines that run as long as it does,
+    given the event that ends them.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        listener: Listener | None,
+        *,
+        role: Role = Role.RUN,
+        beside: Sequence[Callable[[asyncio.Event], Coroutine[Any, Any, None]]] = (),
+    ) -> None:
         self._app = app
         self._listener = listener
+        self._role = role
+        self._beside = tuple(beside)
         self._hints = InProcessHints()
         self._dispatcher = app.dispatcher()
         self._inbox = app.inbox()
-        self._mailbox = app.mailbox()
-        self._courier = app.courier()
         self._failures = Failures()
+        self._house = Household(app, self._inbox, self._failures)
+        self._courier = app.courier() if role is Role.RUN else None
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
+        self._signals = 0
         self._planned = asyncio.Event()
         self._settle = 0.0
         self._threads: set[asyncio.Task[Any]] = set()
         root, levels = app.settings.root, app.settings.alerts.levels
         self._watching = Watch(app.database, root, app.alert_receivers(), levels, self._in_thread)
-        self._worked = False
-        self._marked = 0.0
+        self._lookout = Lookout(
+            app.database,
+            plan=self._plan_arrived if role is Role.RUN else None,
+            hint=lambda: self._hints.hint(Lane.EXPRESS),
+            expect=self._dispatcher.expect_express,
+            in_thread=self._in_thread,
+            failures=self._failures,
+        )
+        self._line = self._fleet_line()
+        carry(app.database, without={Subject.EXPRESS})  # what the planner writes, its own hand is told at once
 
     async def run(self) -> bool:
         """Work until SIGTERM or SIGINT, then drain: nothing new is claimed, what is in flight is finished.
@@ -84,19 +99,24 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled)
         before = await self._in_thread(lambda: presence.last_seen(self._app.database))
-        daemon_id = await self._in_thread(lambda: presence.started(self._app.database, now=datetime.now(UTC)))
+        daemon_id = await self._in_thread(self._appear)
         self._announce(daemon_id)
         self._note_absence(before)
-        await self._in_thread(self._app.declare_hooks)
-        await self._in_thread(self._mark)  # before anything can leave
-        with self._failures.logged("upkeep"):
-            await self._in_thread(lambda: self._keep_up(thorough=True))
+        if self._role is Role.RUN:
+            await self._in_thread(self._app.declare_hooks)
+        await self._in_thread(self._house.mark)  # before anything can leave
+        if self._role is Role.RUN:
+            with self._failures.logged("upkeep"):
+                await self._in_thread(lambda: self._house.keep_up(thorough=True))
         await self._recover()
         scheduler = self._scheduler(daemon_id)
         scheduler.start()
         hands = [asyncio.create_task(self._hand(lane), name=f"hand-{lane}") for lane in Lane]
         serving = [asyncio.create_task(self._listener.serve(), name="http")] if self._listener else []
         beside = [asyncio.create_task(self._look_out(), name="lookout")]
+        if self._line is not None:
+            beside.append(asyncio.create_task(self._line.listen(self._stopping), name="hints"))
+        beside.extend(asyncio.create_task(one(self._stopping), name="beside") for one in self._beside)
         if self._courier is not None:
             posting = post_news(self._courier, self._stopping, in_thread=self._in_thread, failures=self._failures)
             beside.append(asyncio.create_task(posting, name="webhooks"))
@@ -112,15 +132,20 @@ class Daemon:
         log.info("daemon stopped", daemon=daemon_id, finished=finished)
         return finished and whole
 
+    def _appear(self) -> str:
+        worker = self._dispatcher.settings.worker
+        return presence.started(self._app.database, now=datetime.now(UTC), role=self._role, worker=worker)
+
     def _signalled(self) -> None:
-        if self._stopping.is_set():
+        if self._signals:
             self._hurrying.set()
+        self._signals += 1
         self._stopping.set()
 
     def _announce(self, daemon_id: str) -> None:
         settings, listener = self._app.settings, self._listener
         where = f"{listener.host}:{listener.port}" if listener else ""
-        log.info("daemon started", daemon=daemon_id, environment=settings.environment, http=where)
+        log.info("daemon started", daemon=daemon_id, role=self._role, environment=settings.environment, http=where)
         for channel in refused_channels(settings):
             log.warning("the safety guard refuses every message", channel=channel, remedy=GUARD_REMEDY)
 
@@ -154,6 +179,7 @@ class Daemon:
         """Finish what is in flight. False: time was up, or a second signal came."""
         self._stopping.set()
         self._planned.set()
+        self._lookout.wake()
         self._dispatcher.stop()
         self._hints.hint_all()
         in_flight = asyncio.gather(*hands, *self._threads, return_exceptions=True)
@@ -195,13 +221,18 @@ class Daemon:
         async def tidy() -> None:
             with self._failures.logged("prune"):
                 await self._in_thread(lambda: prune(self._app))
+            if self._line is not None:
+                with self._failures.logged("hints"):
+                    await self._line.tidy()
 
         every(self._app.settings.dispatch.tick, self._tick, soon=True)
         every(_RECOVER_SECONDS, self._recover)
-        every(_EVIDENCE_SECONDS, self._seek_evidence)
         every(_HEARTBEAT_SECONDS, beat)
+        if self._role is Role.WORKER:
+            return scheduler
+        every(_EVIDENCE_SECONDS, self._seek_evidence)
         every(_CHECKPOINT_SECONDS, checkpoint)
-        if self._mailbox is not None:
+        if self._house.mailbox is not None:
             every(self._app.settings.inbound.mail.every, self._take_mail, soon=True)
         every(self._app.settings.alerts.seconds, self._watch, soon=True)
         every(PRUNE_SECONDS, tidy)
@@ -209,26 +240,30 @@ class Daemon:
 
     async def _tick(self) -> None:
         """Plan what is due and hint every lane. An error is logged and the next tick tries again."""
-        if self._worked or time.monotonic() - self._marked >= _MARK_SECONDS:
+        if self._house.mark_is_due():
             with self._failures.logged("mark"):
-                await self._in_thread(self._mark)
+                await self._in_thread(self._house.mark)
         await self._take_in()
-        with self._failures.logged("plan"):
-            await self._in_thread(self._plan)
+        if self._role is Role.RUN:
+            with self._failures.logged("plan"):
+                await self._in_thread(self._plan)
         self._planned.set()
         self._hints.hint_all()
 
     async def _look_out(self) -> None:
         await self._planned.wait()
-        lookout = Lookout(
-            self._app.database,
-            plan=self._plan_arrived,
-            hint=lambda: self._hints.hint(Lane.EXPRESS),
-            expect=self._dispatcher.expect_express,
-            in_thread=self._in_thread,
-            failures=self._failures,
-        )
-        await lookout.watch(self._stopping)
+        await self._lookout.watch(self._stopping)
+
+    def _fleet_line(self) -> "Line | None":
+        """Where the hints of other processes are heard: PostgreSQL only, SQLite says by itself that somebody wrote."""
+        if self._app.database.is_sqlite:
+            return None
+        from outbound.runtime.fleet import Line  # noqa: PLC0415 - only on PostgreSQL
+
+        heard = {Subject.EXPRESS: self._lookout.wake, Subject.BULK: lambda: self._hints.hint(Lane.BULK)}
+        if self._role is Role.RUN:
+            heard[Subject.EVENTS] = self._lookout.wake
+        return Line(self._app.database, heard, self._failures)
 
     def _plan_arrived(self) -> None:
         active = releases.running(self._app.database)
@@ -249,57 +284,20 @@ class Daemon:
     async def _take_mail(self) -> None:
         """Take what waits in the mailbox; it is worked on with everything else that came in."""
         with self._failures.logged("mailbox"):
-            taken = await self._in_thread(self._fetch_mail)
+            taken = await self._in_thread(self._house.fetch_mail)
             if taken:
                 log.info("mail taken in", mails=taken)
-
-    def _fetch_mail(self) -> int:
-        return mailbox.take(self._app.database, self._mailbox, now=datetime.now(UTC)).mails if self._mailbox else 0
-
-    def _sweep_inbox(self) -> None:
-        swept = self._inbox.sweep(now=datetime.now(UTC))
-        if swept.matched or swept.proved:
-            log.info("news matched", news=swept.matched, settled=swept.proved)
-
-    def _mark(self) -> None:
-        """Note how far we are inside and outside of the database; a database that is behind is paused (F13)."""
-        self._worked, self._marked = False, time.monotonic()
-        path = self._app.settings.root / mark_file.NAME
-        made = snapshots.make(self._app.database, path, now=datetime.now(UTC))
-        with self._failures.logged("mark"):
-            snapshots.keep(path, made)
-        if made.behind is not None:
-            remedy = 'docs/operations.md, "Restoring an old copy", then `outbound resume all`'
-            log.critical("restored snapshot: everything is paused", reason=made.behind.reason, remedy=remedy)
-
-    def _keep_up(self, *, thorough: bool = False) -> None:
-        """Close what nobody will find out any more, and finish what a killed command began."""
-        now, database = datetime.now(UTC), self._app.database
-        if closed := uncertain.close_old(database, now=now):
-            log.warning("closed as unknown", messages=closed)
-        idempotency.forget_old(database, now=now)
-        active = releases.active(database)
-        ruleset = active.ruleset if active else None
-        if woken := pauses.go_on_waking(database, ruleset, now=now, thorough=thorough):
-            log.info("resumed what a killed command had left asleep", messages=woken)
-
-    def _move_on(self) -> None:
-        active = releases.active(self._app.database)
-        if active is not None:
-            channels = self._app.reporting_channels()
-            moved = receipts.move_on(self._app.database, active.ruleset.policy, channels, now=datetime.now(UTC))
-            if moved:
-                log.info("no receipt: next channel", messages=moved)
 
     async def _recover(self) -> None:
         with self._failures.logged("recover"):
             await self._dispatcher.recover(now=datetime.now(UTC))
-        with self._failures.logged("inbox"):
-            await self._in_thread(self._sweep_inbox)
-        with self._failures.logged("receipts"):
-            await self._in_thread(self._move_on)
-        with self._failures.logged("upkeep"):
-            await self._in_thread(self._keep_up)
+        if self._role is Role.RUN:
+            with self._failures.logged("inbox"):
+                await self._in_thread(self._house.sweep_inbox)
+            with self._failures.logged("receipts"):
+                await self._in_thread(self._house.move_on)
+            with self._failures.logged("upkeep"):
+                await self._in_thread(self._house.keep_up)
         self._hints.hint_all()
 
     async def _seek_evidence(self) -> None:
@@ -313,7 +311,7 @@ class Daemon:
     async def _hand(self, lane: Lane) -> None:
         async def work(signs: Signs) -> int:
             def moved() -> None:
-                self._worked = True
+                self._house.worked = True
                 signs.moved()
 
             await self._take_in()

@@ -1,12 +1,17 @@
 """Hints inside one process: a lost or repeated one is harmless, because a tick gives them all again."""
 
 import asyncio
+from collections.abc import Collection
+
+from sqlalchemy.engine import Connection
 
 from outbound.domain.message import Lane
+from outbound.storage.database import Database
+from outbound.storage.hints import Give, Subject
 
 
 class InProcessHints:
-    """Wakes the worker of a lane. Across machines PgQueuer takes this place (docs/adr)."""
+    """Wakes the worker of a lane. ``outbound.runtime.fleet`` brings those of other processes."""
 
     def __init__(self) -> None:
         self._events = {lane: asyncio.Event() for lane in Lane}
@@ -24,3 +29,30 @@ class InProcessHints:
         """Wait for the next hint for ``lane``, and take it."""
         await self._events[lane].wait()
         self._events[lane].clear()
+
+
+def carry(database: Database, *, without: Collection[Subject] = ()) -> Database:
+    """Let what this process writes on PostgreSQL wake the workers, wherever they run. SQLite says so by itself.
+
+    ``without`` are subjects that this process looks to on its own.
+    """
+    if not database.is_sqlite:
+        database.give_hints = _give_when_wanted(frozenset(without))
+    return database
+
+
+def _give_when_wanted(without: frozenset[Subject]) -> Give:
+    """PgQueuer takes a moment to load: only by whoever has something to say."""
+    given: list[Give] = []
+
+    def give(connection: Connection, subjects: frozenset[Subject]) -> None:
+        subjects -= without
+        if not subjects:
+            return
+        if not given:
+            from outbound.runtime.fleet import Giver  # noqa: PLC0415 - slow to load
+
+            given.append(Giver())
+        given[0](connection, subjects)
+
+    return give

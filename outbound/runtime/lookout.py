@@ -1,6 +1,7 @@
 """The lookout of a daemon: what a customer waits for does not wait for the next tick."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,8 @@ from outbound.storage.database import Database
 
 _LOOK_SECONDS = 0.01
 _AFTER_A_FAILURE_SECONDS = 1.0
+_AWAKE_SECONDS = 1.0
+"""After a hint or news it looks this long. More than ``fleet.QUIET_SECONDS``, in which no other hint is given."""
 
 InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 
@@ -18,29 +21,39 @@ InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 class Lookout:
     """Looks a hundred times a second whether an event came in or an express message became due (``latency_idle``).
 
-    ``plan`` shows events to the rules, ``hint`` wakes the express lane, ``expect`` makes the bulk lane
-    give way before. Whoever wrote it may be another process.
+    On SQLite, where looking costs nothing, always; on PostgreSQL for a second after each ``wake``, so that an idle
+    fleet leaves the database alone. ``plan`` shows events to the rules (None: events are another process's work),
+    ``hint`` wakes the express lane, ``expect`` makes the bulk lane give way before. Whoever wrote it may be another
+    process.
     """
 
     def __init__(
         self,
         database: Database,
         *,
-        plan: Callable[[], None],
+        plan: Callable[[], None] | None,
         hint: Callable[[], None],
         expect: Callable[[], None],
         in_thread: InThread,
         failures: Failures,
     ) -> None:
         self._arrivals = Arrivals(database)
+        self._always = database.is_sqlite
+        self._woken = asyncio.Event()
+        self._awake_until = 0.0
         self._plan, self._hint, self._expect = plan, hint, expect
         self._in_thread = in_thread
         self._failures = failures
 
+    def wake(self) -> None:
+        """There may be something, or it is time to stop."""
+        self._woken.set()
+
     async def watch(self, stopping: asyncio.Event) -> None:
-        """Look until ``stopping``. A database that is away is asked again a second later."""
+        """Look until ``stopping`` (and a ``wake`` after it). A database that is away is asked again a second later."""
         try:
             while not stopping.is_set():
+                await self._sleep()
                 well = False
                 with self._failures.logged("arrivals"):
                     await self._look()
@@ -49,13 +62,28 @@ class Lookout:
         finally:
             self._arrivals.close()
 
+    async def _sleep(self) -> None:
+        """Until somebody wakes it, unless it is awake."""
+        if self._always:
+            return
+        if not self._woken.is_set() and time.monotonic() < self._awake_until:
+            return
+        await self._woken.wait()
+        self._woken.clear()
+        self._stay_awake()
+
+    def _stay_awake(self) -> None:
+        self._awake_until = time.monotonic() + _AWAKE_SECONDS
+
     async def _look(self) -> None:
         if not self._arrivals.moved():
             return
         news: News = await self._in_thread(lambda: self._arrivals.news(now=datetime.now(UTC)))
-        if news.events or news.express:
-            self._expect()
-        if news.events:
-            await self._in_thread(self._plan)
-        if news.events or news.express:
-            self._hint()
+        plan = self._plan if news.events else None
+        if plan is None and not news.express:
+            return
+        self._stay_awake()
+        self._expect()
+        if plan is not None:
+            await self._in_thread(plan)
+        self._hint()

@@ -3,6 +3,7 @@
 import os
 import socket
 from datetime import datetime
+from enum import StrEnum
 
 import sqlalchemy as sa
 
@@ -12,8 +13,15 @@ from outbound.storage.database import Database
 from outbound.storage.tables import daemon
 
 
-def started(database: Database, *, now: datetime) -> str:
-    """Record a daemon's start; returns its id."""
+class Role(StrEnum):
+    """What a daemon does: ``run`` everything, a ``worker`` only sends what is due."""
+
+    RUN = "run"
+    WORKER = "worker"
+
+
+def started(database: Database, *, now: datetime, role: Role = Role.RUN, worker: str = "") -> str:
+    """Record a daemon's start; returns its id. ``worker`` is its name on what it claims."""
     row = {
         "id": new_id(now),
         "host": socket.gethostname(),
@@ -21,6 +29,8 @@ def started(database: Database, *, now: datetime) -> str:
         "version": __version__,
         "started_at": now,
         "seen_at": now,
+        "role": role.value,
+        "worker": worker,
     }
     with database.write() as connection:
         connection.execute(daemon.insert(), row)

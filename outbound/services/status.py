@@ -50,9 +50,14 @@ class Status:
 
 
 def lost(seen: tuple[overview.DaemonSeen, ...], now: datetime) -> tuple[overview.DaemonSeen, ...]:
-    """Daemons that vanished within the last day and that no later one on the same host has replaced."""
+    """Daemons that vanished within the last day and that none of their kind on the same host has replaced since."""
     lost = (d for d in seen if _ALIVE < now - d.seen_at <= _REMEMBERED)
-    return tuple(d for d in lost if not any(o.host == d.host and o.started_at > d.started_at for o in seen))
+    return tuple(d for d in lost if not any(_replaces(other, d) for other in seen))
+
+
+def _replaces(other: overview.DaemonSeen, died: overview.DaemonSeen) -> bool:
+    same = (other.host, other.role) == (died.host, died.role)
+    return same and other.id != died.id and other.started_at > died.seen_at
 
 
 def status(database: Database, *, now: datetime) -> Status:

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from outbound.domain.errors import ConfigurationError
 from outbound.domain.lowercase import lower
 from outbound.storage import prepared
+from outbound.storage.hints import Give, note_nothing, noted
 from outbound.storage.turns import Turn, wait_until
 
 _BUSY_TIMEOUT_MS = 30_000
@@ -57,6 +58,8 @@ class Database:
             self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         )
         self._writer = self.engine.execution_options(outbound_begin=IMMEDIATE)
+        self.give_hints: Give | None = None
+        """Tells other processes what a transaction has left for them to look at, within it. None: nobody is told."""
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -69,7 +72,11 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """One transaction: committed at the end of the block, rolled back when the block raises."""
         with self._writer.begin() as connection:
+            note_nothing(connection)
             yield connection
+            subjects = noted(connection)
+            if self.give_hints is not None and subjects:
+                self.give_hints(connection, subjects)
 
     def checkpoint(self) -> None:
         """Copy SQLite's log into the database file as far as readers allow; nobody waits for it.

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from outbound.domain.customer import Event
 from outbound.domain.message_events import PREFIXES
-from outbound.storage import hooks
+from outbound.storage import hints, hooks
 from outbound.storage.bulk import insert_ignore, instant_writer, json_text
 from outbound.storage.prepared import Prepared
 from outbound.storage.sets import among, among_bound, bound, chunks
@@ -51,6 +51,7 @@ def append(
         fresh += insert_ignore(connection, event, _COLUMNS, rows)
         if fire:
             hooks.tell_events(connection, [e for e in batch if e.name.startswith(PREFIXES)], now=now)
+            hints.note(connection, hints.Subject.EVENTS)
     return fresh
 
 
@@ -74,6 +75,7 @@ def append_each(connection: Connection, events: Sequence[tuple[Event, str]]) -> 
         for _, (e, source) in sorted(first.items())  # one order, so that no two writers wait in a ring
     ]
     statement = _APPEND_SQLITE if connection.dialect.name == "sqlite" else _APPEND_POSTGRESQL
+    hints.note(connection, hints.Subject.EVENTS)
     return set(connection.execute(statement, {"rows": json_text(rows)}).scalars())
 
 

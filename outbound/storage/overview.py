@@ -8,12 +8,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from outbound.domain.message import MessageState
+from outbound.storage.outbox import state_is
 from outbound.storage.tables import active_release, daemon, event, leg, message, run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonSeen:
-    """A daemon that has not ended by itself."""
+    """A daemon that has not ended by itself. ``role`` is its command, ``holds`` how many messages it has claimed."""
 
     id: str
     host: str
@@ -21,6 +23,8 @@ class DaemonSeen:
     version: str
     started_at: datetime
     seen_at: datetime
+    role: str = "run"
+    holds: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +84,14 @@ def pending_events(connection: Connection, *, now: datetime) -> int:
 
 def daemons(connection: Connection) -> tuple[DaemonSeen, ...]:
     """Daemons that have not ended by themselves, the newest first."""
-    columns = (daemon.c.id, daemon.c.host, daemon.c.pid, daemon.c.version, daemon.c.started_at, daemon.c.seen_at)
-    query = sa.select(*columns).where(daemon.c.stopped_at.is_(None)).order_by(daemon.c.started_at.desc())
+    held = (
+        sa.select(sa.func.count())
+        .where(state_is(MessageState.CLAIMED, MessageState.SENDING), message.c.worker == daemon.c.worker)
+        .scalar_subquery()
+    )
+    names = ("id", "host", "pid", "version", "started_at", "seen_at", "role")
+    query = sa.select(*(daemon.c[name] for name in names), held.label("holds"))
+    query = query.where(daemon.c.stopped_at.is_(None)).order_by(daemon.c.started_at.desc(), daemon.c.id.desc())
     return tuple(DaemonSeen(**row) for row in connection.execute(query).mappings())
 
 

@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from outbound.domain.errors import OutboundError
+from outbound.domain.message import MessageState
+from outbound.storage import hints
 from outbound.storage.bulk import copies, copy_lines, copy_text, insert_ignore, instant_writer
 from outbound.storage.outbox import FIRST_STATES
 from outbound.storage.sets import among, chunks
@@ -72,6 +74,8 @@ def insert_planned(connection: Connection, rows: Sequence[PlannedMessage], *, sh
     kinds = {id(row.alike): row.alike for row in rows}
     if not {alike.state for alike in kinds.values()} <= FIRST_STATES:
         raise OutboundError("outbox.state", "a message begins scheduled or ready", "report this as a bug")
+    if any(alike.state == MessageState.READY for alike in kinds.values()):
+        hints.note(connection, shared["lane"])
     common = {**_EMPTY, **shared, "updated_at": shared["created_at"]}
     columns = (*_COLUMNS, *common)
     if copies(connection, len(rows)):

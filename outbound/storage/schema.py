@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from outbound.domain.errors import OutboundError
 from outbound.storage.database import Database
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012", "0013")
+REVISIONS = tuple(f"{number:04}" for number in range(1, 15))
 """Every migration in ``migrations/versions``, oldest first. Written here so that a command need not load Alembic."""
 
 

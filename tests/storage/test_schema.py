@@ -31,7 +31,7 @@ def shape(database: Database) -> dict[str, object]:
             sorted(tuple(u["column_names"]) for u in inspector.get_unique_constraints(name)),
         )
         for name in inspector.get_table_names()
-        if name != "alembic_version"
+        if name != "alembic_version" and not name.startswith("pgqueuer")
     }
 
 
@@ -41,6 +41,7 @@ def index_statements(database: Database) -> set[str]:
         "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
         if database.is_sqlite
         else "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+        " AND tablename NOT LIKE 'pgqueuer%%'"
     )
     with database.read() as connection:
         return {" ".join(row[0].split()) for row in connection.exec_driver_sql(query)}

@@ -49,6 +49,7 @@ COMMANDS = (
     "preview",
     "proof",
     "run",
+    "worker",
     "serve",
     "apikey",
     "api_schema",

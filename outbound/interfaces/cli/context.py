@@ -38,9 +38,10 @@ class Context:
     @cached_property
     def database(self) -> "Database":
         """The database, at the schema this version needs. Raises OutboundError ``schema.old`` otherwise."""
+        from outbound.runtime.hints import carry
         from outbound.storage.schema import open_current
 
-        return open_current(self.settings.database_url)
+        return carry(open_current(self.settings.database_url))
 
     @cached_property
     def reader(self) -> "Database":

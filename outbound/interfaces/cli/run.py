@@ -19,6 +19,10 @@ def register(app: typer.Typer) -> None:
         at: Annotated[str, typer.Option(metavar="TIME", help="Start a virtual clock at TIME (mailbox only).")] = "",
         until: Annotated[str, typer.Option(metavar="TIME", help="Stop the virtual clock there.")] = "",
         no_http: Annotated[bool, typer.Option("--no-http", help="Do not answer HTTP in this process.")] = False,
+        workers: Annotated[
+            int,
+            typer.Option(metavar="N", min=1, max=64, help="How many processes send, this one included (PostgreSQL)."),
+        ] = 1,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON (virtual clock only).")] = False,
     ) -> None:
         """Run the service until SIGTERM, or a stretch of time at once. The daemon logs JSON lines on standard error."""
@@ -34,28 +38,24 @@ def register(app: typer.Typer) -> None:
             elif as_json:
                 wrong_usage("--json is for --at and --until; the daemon logs JSON lines anyway")
             else:
-                _daemon(context, http=not no_http)
+                _daemon(context, http=not no_http, workers=workers)
 
 
-def _daemon(context: "Context", *, http: bool) -> None:
-    import os
-
+def _daemon(context: "Context", *, http: bool, workers: int) -> None:
     from outbound.app import build
-    from outbound.interfaces.cli.exits import EXIT_ERROR
+    from outbound.interfaces.cli.worker import require_fleet, work
     from outbound.interfaces.http.service import listen
     from outbound.interfaces.logs import log_to_stderr
-    from outbound.runtime import loop
+    from outbound.runtime.crew import Crew
     from outbound.runtime.daemon import Daemon
 
+    if workers > 1:
+        require_fleet(context)
     log_to_stderr()
     built = build(context.settings, context.database)
     listener = listen(built, now=context.now) if http else None
-
-    async def main() -> None:
-        if not await Daemon(built, listener).run():
-            os._exit(EXIT_ERROR)  # not later: leaving in order would wait for threads that are still at work
-
-    loop.run(main())
+    crew = Crew(context.workspace, workers - 1, drain=context.settings.dispatch.drain)
+    work(Daemon(built, listener, beside=[crew.keep] if workers > 1 else []))
 
 
 def _virtual(context: "Context", start: "datetime", end: "datetime", *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from outbound.services.status import Status
 
 _SHOWN = 10
+_KINDS = {"run": "daemon", "worker": "worker"}
 
 
 def register(app: typer.Typer) -> None:
@@ -33,12 +34,7 @@ def register(app: typer.Typer) -> None:
 def _print(found: "Status") -> None:
     from outbound.interfaces.cli.output import alarm
 
-    for daemon in found.daemons:
-        typer.echo(f"daemon up since {daemon.started_at:%Y-%m-%d %H:%M} UTC on {daemon.host} (pid {daemon.pid})")
-    for daemon in found.lost_daemons:
-        typer.echo(f"! daemon on {daemon.host} (pid {daemon.pid}) not seen since {daemon.seen_at:%Y-%m-%d %H:%M} UTC")
-    if not found.daemons:
-        typer.echo("no daemon is running -> outbound run")
+    _print_daemons(found)
     if found.release is None:
         typer.echo("! no release is active -> outbound apply")
     else:
@@ -65,6 +61,21 @@ def _print(found: "Status") -> None:
         typer.echo(f"! {uncertain:,} messages with an unknown outcome: nothing is sent again without evidence")
     if found.texts:
         typer.echo(f"! {found.texts:,} texts wait for a person to read them -> outbound consent review")
+
+
+def _print_daemons(found: "Status") -> None:
+    """Every process of the fleet, when it was last seen and what it holds."""
+    for one in sorted(found.daemons, key=lambda one: (one.role, one.host, one.started_at)):
+        since, seen = f"{one.started_at:%Y-%m-%d %H:%M}", f"{one.seen_at:%H:%M:%S}"
+        holds = f", holds {one.holds:,}" if one.holds else ""
+        typer.echo(f"{_KINDS[one.role]} up since {since} UTC on {one.host} (pid {one.pid}), seen {seen}{holds}")
+    for one in found.lost_daemons:
+        since = f"{one.seen_at:%Y-%m-%d %H:%M}"
+        typer.echo(f"! {_KINDS[one.role]} on {one.host} (pid {one.pid}) not seen since {since} UTC")
+    if not found.daemons:
+        typer.echo("no daemon is running -> outbound run")
+    elif not any(one.role == "run" for one in found.daemons):
+        typer.echo("! only workers are running: nothing is planned -> outbound run")
 
 
 def _print_slowed(found: "Status") -> None:

@@ -7,6 +7,7 @@ from outbound.app import App
 from outbound.interfaces.http.api.application import create as create_api
 from outbound.interfaces.http.api.context import WAIT_SECONDS, Api, Limits
 from outbound.interfaces.http.application import Site, create
+from outbound.runtime.hints import carry
 from outbound.runtime.serving import Listener
 from outbound.storage.database import Database
 
@@ -33,5 +34,5 @@ def _api(app: App, now: Callable[[], datetime]) -> Api:
     """The API with connections of its own: however busy it is, the daemon and the pages have theirs."""
     section = app.settings.api
     limits = Limits(rate=section.per_second, body=section.body * _KILOBYTE, bulk=section.bulk * _KILOBYTE)
-    database = Database(app.settings.database_url, wait=WAIT_SECONDS)
+    database = carry(Database(app.settings.database_url, wait=WAIT_SECONDS))
     return Api(database, app.links.keyring, limits=limits, now=now)

@@ -45,7 +45,7 @@ class InstallationRow(SQLModel, table=True):
 
 
 class DaemonRow(SQLModel, table=True):
-    """A running daemon and when it was last seen."""
+    """A running daemon and when it was last seen. ``role`` is its command, ``worker`` its name on what it claims."""
 
     __tablename__ = "daemon"
 
@@ -56,6 +56,8 @@ class DaemonRow(SQLModel, table=True):
     started_at: datetime
     seen_at: datetime
     stopped_at: datetime | None = None
+    role: str = Field(default="run", sa_column_kwargs={"server_default": "run"})
+    worker: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
 release = table(ReleaseRow)

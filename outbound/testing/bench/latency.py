@@ -26,6 +26,7 @@ import sqlalchemy as sa
 from outbound.domain.customer import ChannelName
 from outbound.domain.ids import new_ids
 from outbound.domain.message import Lane
+from outbound.runtime.hints import carry
 from outbound.services import releases
 from outbound.services.bench.figure import Figure
 from outbound.services.bench.newsletter_shop import seed, shop_files
@@ -128,7 +129,7 @@ def _once(fresh: Fresh, count: int, bulk_count: int, *, bulk: bool) -> tuple[lis
         workspace = Path(folder) / "shop"
         url = given or f"sqlite:///{workspace / 'outbound.db'}"
         write(workspace, server.port, given)
-        database = Database(url)
+        database = carry(Database(url))
         try:
             active = publish(database, max(count, _WARMING, bulk_count if bulk else 0))
             if bulk:

@@ -1,5 +1,6 @@
 """run on a virtual clock, serve, status, report, bench."""
 
+import os
 import signal
 from datetime import UTC, datetime, timedelta
 
@@ -7,6 +8,7 @@ import pytest
 from trial_shop import Shop, get, outbound, until
 
 from outbound.services import presence
+from outbound.storage import tables
 
 HOURS = ("run", "--at", "2026-11-24T08:00Z", "--until", "2026-11-24T09:00Z")
 
@@ -77,6 +79,39 @@ def test_status_tells_whether_a_daemon_lives(shop: Shop) -> None:
     with shop.database() as database:
         presence.started(database, now=now + timedelta(seconds=1))
     assert "not seen since" not in shop.run("status").out, "another on this host has taken its place"
+
+
+def test_status_names_every_worker_where_it_runs_and_what_it_holds(shop: Shop) -> None:
+    """A worker that died is missed although another one runs on the same host."""
+    now = datetime.now(UTC)
+    shop.run("send", "letter", "--key", "k", "--customer", "ada", "--customer", "ben")
+    with shop.database() as database:
+        other = presence.started(database, now=now - timedelta(hours=1), role=presence.Role.WORKER, worker="w1")
+        presence.seen(database, other, now=now)
+        dead = presence.started(database, now=now - timedelta(hours=2), role=presence.Role.WORKER, worker="w2")
+        presence.seen(database, dead, now=now + timedelta(seconds=1))
+        with database.write() as connection:
+            connection.execute(tables.message.update().values(state="claimed", worker="w2"))
+    shown = shop.run("status").out
+    assert shown.startswith("worker up since ")
+    assert f"(pid {os.getpid()}), seen {now + timedelta(seconds=1):%H:%M:%S}, holds 2\n" in shown
+    assert "! only workers are running: nothing is planned -> outbound run\n" in shown
+    assert [(one["role"], one["holds"]) for one in shop.run("status", "--json").json["daemons"]] == [
+        ("worker", 0),
+        ("worker", 2),
+    ]
+    with shop.database() as database:
+        presence.seen(database, dead, now=now - timedelta(minutes=2))
+    assert "! worker on " in shop.run("status").out
+    with shop.database() as database:
+        presence.started(database, now=now, role=presence.Role.WORKER)
+    assert "! worker on " not in shop.run("status").out
+
+
+@pytest.mark.parametrize("words", [("worker",), ("run", "--workers", "2")])
+def test_several_processes_need_postgresql(shop: Shop, words: tuple[str, ...]) -> None:
+    refused = shop.run(*words, status=1).err
+    assert "several processes need PostgreSQL; this is SQLite [fleet.sqlite] -> " in refused
 
 
 def test_status_counts_what_waits(shop: Shop) -> None:
