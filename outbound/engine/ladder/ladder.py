@@ -136,7 +136,8 @@ def _climb(context: Context, steps: list[Step] | None) -> Decision:
             verdict = _what_is_left(context, verdict)
         if isinstance(verdict, Hold):
             verdict = past_the_night(context, verdict)
-        _explain(steps, gate, verdict, context)
+        if steps is not None:
+            _explain(steps, gate, verdict, context)
         if not isinstance(verdict, Pass):
             return verdict
     choice = choose(context)

@@ -33,8 +33,12 @@ def opens_at(contacts: Sequence[datetime], cap: Cap, *, at: datetime, zone: Zone
     return opening if opening > at else None
 
 
+@lru_cache(maxsize=16_384)
 def counts_until(contact: datetime, per: CalendarPeriod | Duration, zone: ZoneInfo) -> datetime:
-    """The first instant (UTC) at which a contact no longer counts. Raises ValueError when ``contact`` is naive."""
+    """The first instant (UTC) at which a contact no longer counts. Raises ValueError when ``contact`` is naive.
+
+    Cached, because those who got the same newsletter were contacted at the same moment.
+    """
     if isinstance(per, Duration):
         return add(contact, per, zone)
     return period_end(contact, per, zone)

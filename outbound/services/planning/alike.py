@@ -6,6 +6,7 @@ same profile gets the same answer. Whoever a profile does not describe is left t
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.engine import Connection
@@ -13,7 +14,7 @@ from sqlalchemy.engine import Connection
 from outbound.domain.customer import ChannelName
 from outbound.domain.decision import Skip
 from outbound.domain.rendered import RenderStop
-from outbound.domain.traffic import QUIET, Traffic
+from outbound.domain.traffic import QUIET, Contact, Traffic
 from outbound.engine.ladder.cap import can_bind
 from outbound.services.planning.clerk import Answer, Clerk, Judged
 from outbound.services.planning.occurrence import Occurrence, is_shared
@@ -73,11 +74,12 @@ def judge_alike(  # noqa: PLR0917 - what a batch is made of
     profiles = load_profiles(connection, ids, shown.wanted)
     busy = contacts(connection, clerk, ids)
     keys, outside = _keys(clerk, occurrence, profiles)
-    # Without a zone in the store the ladder asks the phone number, and past contacts are everybody's own.
-    alone = {identity for identity in keys if identity in busy or not profiles[identity].zone_source}
+    keys |= {i: (keys[i], _kind_of(met)) for i, met in busy.items() if i in keys}
+    # Without a zone in the store the ladder asks the phone number.
+    alone = {identity for identity in keys if not profiles[identity].zone_source}
     known, strange = _known({i: key for i, key in keys.items() if i not in alone} if alone else keys, memory)
     if strange:
-        _learn(connection, clerk, occurrence, strange, memory)
+        _learn(connection, clerk, occurrence, strange, memory, busy)
         known |= _known(strange, memory)[0]
     found: dict[str, Judged] = {}
     for identity, answer in known.items():
@@ -141,8 +143,26 @@ def _known(keys: Mapping[str, Hashable], memory: Memory) -> tuple[dict[str, Answ
     return known, strange
 
 
-def _learn(
-    connection: Connection, clerk: Clerk, occurrence: Occurrence, strange: Mapping[str, Hashable], memory: Memory
+def _kind_of(met: Traffic) -> Hashable:
+    """What caps can tell of past contacts: not which messages they were, but which were of the same message."""
+    names: dict[str, int] = {}
+    return tuple(
+        (c.at, c.channel, c.topic, c.message_class, c.message_id and names.setdefault(c.message_id, len(names) + 1))
+        for c in sorted(met.contacts, key=_in_time)
+    )
+
+
+def _in_time(contact: Contact) -> tuple[datetime, str, str, str]:
+    return contact.at, contact.channel, contact.topic, contact.message_class
+
+
+def _learn(  # noqa: PLR0917 - as for a batch
+    connection: Connection,
+    clerk: Clerk,
+    occurrence: Occurrence,
+    strange: Mapping[str, Hashable],
+    memory: Memory,
+    busy: Mapping[str, Traffic],
 ) -> None:
     """Ask the ladder about one person of each kind, the first."""
     first: dict[Hashable, str] = {}
@@ -150,7 +170,8 @@ def _learn(
         first.setdefault(key, identity)
     new = {identity: key for key, identity in first.items()}
     for identity, person in load_people(connection, list(new)).items():
-        memory.keep(new[identity], clerk.answer(occurrence, person, clerk.assignment_of(occurrence, person)))
+        part = clerk.assignment_of(occurrence, person)
+        memory.keep(new[identity], clerk.answer(occurrence, person, part, busy.get(identity, QUIET)))
 
 
 class _Shown:
