@@ -20,7 +20,8 @@ from outbound.storage.turns import Turn, wait_until
 _BUSY_TIMEOUT_MS = 30_000
 _CHECKPOINT_PAGES = 16_000
 """64 MB of log: whoever writes past that copies it into the database. ``checkpoint`` does so before, elsewhere."""
-_CACHE_KILOBYTES = 16_000
+_CACHE_KILOBYTES, _SCRATCH_KILOBYTES = 16_000, 96_000
+"""Pages kept in memory, by each connection; a scratch file has one, and a month of it is larger than the usual."""
 IMMEDIATE = "BEGIN IMMEDIATE"
 """The execution option ``outbound_begin`` of a transaction that writes."""
 _DURABLE = frozenset({"2", "3", "on", "remote_apply", "remote_write", "local"})
@@ -128,7 +129,7 @@ def _sqlite_engine(url: sa.URL, *, read_only: bool, durable: bool, wait: float |
             # Promise P1: an answered trigger survives power loss.
             cursor.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
             cursor.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-        cursor.execute(f"PRAGMA cache_size = -{_CACHE_KILOBYTES}")
+        cursor.execute(f"PRAGMA cache_size = -{_CACHE_KILOBYTES if durable else _SCRATCH_KILOBYTES}")
         cursor.execute(f"PRAGMA busy_timeout = {patience * 1000:.0f}")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
