@@ -1,6 +1,11 @@
 """The bench works, and with it the whole way of a message over a published release with compiled templates."""
 
-from outbound.testing.bench import send_email
+from pathlib import Path
+from queue import SimpleQueue
+
+from outbound.storage.database import Database
+from outbound.testing.bench import million_flat, send_email
+from outbound.testing.bench.smtp_limit import sink
 
 
 def test_every_message_of_the_bench_is_sent_and_recorded() -> None:
@@ -10,3 +15,18 @@ def test_every_message_of_the_bench_is_sent_and_recorded() -> None:
     assert figure.limit is not None
     assert figure.ratio == figure.value / figure.limit
     assert "10 sessions" in figure.what or "own bare client" in figure.what
+
+
+def test_a_run_is_told_tenth_by_tenth(tmp_path: Path) -> None:
+    """Every tenth has its rate, and the sender says what it held."""
+    url = f"sqlite:///{tmp_path / 'bench.db'}"
+    database = Database(url)
+    send_email.queue(database, 60)
+    database.close()
+    answers: SimpleQueue[tuple[list[float], float]] = SimpleQueue()
+    with sink() as (port, _):
+        million_flat.tell(url, port, 60, answers)
+    rates, megabytes = answers.get()
+    assert len(rates) == 2  # slices of thirty
+    assert min(rates) > 0
+    assert megabytes > 10
