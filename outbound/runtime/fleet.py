@@ -85,7 +85,9 @@ class Line:
 
     async def _hear(self, stopping: asyncio.Event) -> None:
         async with await self._connect() as listening, await self._connect() as asking:
-            queue = QueueManager(Queries(_TwoConnections(listening, asking)))
+            driver = _TwoConnections(listening, asking)
+            queue = QueueManager(Queries(driver))
+            await driver.add_listener(queue.channel, _nothing)  # before PgQueuer's first probe of the line
             for subject, look in self._heard.items():
                 queue.entrypoint(str(subject))(_handler(look))
             running = asyncio.create_task(
@@ -137,6 +139,10 @@ class _InTransaction:
         cursor = RawCursor(cast("Any", self._connection.connection.driver_connection), row_factory=dict_row)
         cursor.execute(query, args or None)
         return cursor.fetchall()
+
+
+def _nothing(_payload: str | bytes | bytearray) -> None:
+    """What is heard before anybody can make sense of it."""
 
 
 def _handler(look: Callable[[], None]) -> Callable[[Job], Awaitable[None]]:

@@ -26,12 +26,12 @@ _LONG_MINUTES = 2.0
 _SHOWN = 50
 
 
-def soak(kind: str, *, seed: int, minutes: float, evidence: Path) -> int:
+def soak(kind: str, *, seed: int, minutes: float, evidence: Path, workers: int = 0) -> int:
     """Soak one database; how many promises were broken."""
     dice = random.Random(f"{seed} {kind}")  # noqa: S311 - it must be repeatable
     began = time.monotonic()
     say(kind, f"seed {seed}, {minutes:g} minutes, evidence in {evidence}")
-    with build(evidence, kind=kind, minutes=minutes) as world:
+    with build(evidence, kind=kind, minutes=minutes, workers=workers) as world:
         work = Work(world, dice)
         troubles = Troubles(world, dice, long=minutes >= _LONG_MINUTES)
         work.first()
@@ -101,8 +101,14 @@ def options_from(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=5.0, help="how long to mix, on each database (default 5)")
     parser.add_argument("--seed", type=int, default=None, help="repeat the mix of an earlier soak (default: random)")
     parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="processes that send, one of them `run` (default: two of `run`)"
+    )
     parser.add_argument("--evidence", type=Path, default=None, help="where to keep everything (default: a new folder)")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.workers > 1 and options.database != "postgresql":
+        parser.error("--workers needs --database postgresql")
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,7 +119,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends the daemons, too
     evidence = options.evidence or Path(tempfile.mkdtemp(prefix="outbound-soak-"))
     evidence.mkdir(parents=True, exist_ok=True)
-    broken = sum([soak(kind, seed=seed, minutes=options.minutes, evidence=evidence) for kind in kinds])
+    broken = sum(
+        [soak(kind, seed=seed, minutes=options.minutes, evidence=evidence, workers=options.workers) for kind in kinds]
+    )
     if broken:
         say("soak", f"the evidence is in {evidence}")
     elif options.evidence is None:

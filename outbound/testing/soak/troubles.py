@@ -101,7 +101,7 @@ class Troubles:
         for daemon in self._world.daemons:
             if not daemon.running:
                 daemon.start()
-            elif daemon.pid not in self._up and daemon.url:
+            elif daemon.pid not in self._up and daemon.up:
                 self._up[daemon.pid] = now
 
     def end(self) -> None:

@@ -115,7 +115,7 @@ class Work:
 
     def _unsubscribe(self) -> None:
         """The one click of RFC 8058, to a daemon that may be frozen, cut off or dead."""
-        daemon = self._dice.choice(self._world.daemons)
+        daemon = self._dice.choice([daemon for daemon in self._world.daemons if daemon.serves])
         who, topic = self._somebody(), self._dice.choice(_TOPICS)
         path = self._links.unsubscribe(
             customer_id=who, topic=topic, channel="email", message_id=new_id(datetime.now(UTC))

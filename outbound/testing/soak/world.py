@@ -29,10 +29,12 @@ _STOP_SECONDS = 30
 
 
 class Daemon:
-    """``outbound run`` as a process of its own, started anew after each end; one log file for each start."""
+    """``outbound run``, or a worker, as a process of its own, started anew after each end; one log for each start."""
 
-    def __init__(self, name: str, folder: Path, logs: Path) -> None:
+    def __init__(self, name: str, folder: Path, logs: Path, *, command: str = "run") -> None:
         self.name = name
+        self.serves = command == "run"
+        self._command = command
         self.starts = 0
         self.frozen = False
         self._folder, self._logs = folder, logs
@@ -47,7 +49,7 @@ class Daemon:
         self.frozen = False
         self._log = self._logs / f"{self.name}-{self.starts:04}.log"
         clean = {name: value for name, value in os.environ.items() if not name.startswith("OUTBOUND_")}
-        command = [sys.executable, "-m", "outbound", "-w", str(self._folder), "run"]
+        command = [sys.executable, "-m", "outbound", "-w", str(self._folder), self._command]
         with self._log.open("wb") as log:
             self._child = subprocess.Popen(  # noqa: S603 - our own program
                 command,
@@ -71,11 +73,21 @@ class Daemon:
     @property
     def url(self) -> str:
         """Where it answers HTTP, "" while it does not."""
+        return f"http://{self._said['http']}" if self.serves and self._said else ""
+
+    @property
+    def up(self) -> bool:
+        """Whether it has said that it runs."""
+        return bool(self._said)
+
+    @property
+    def _said(self) -> dict[str, Any]:
         with contextlib.suppress(OSError, ValueError):
             for line in self._log.read_text(encoding="utf-8", errors="replace").splitlines():
                 if '"daemon started"' in line:
-                    return f"http://{json.loads(line)['http']}"
-        return ""
+                    said: dict[str, Any] = json.loads(line)
+                    return said
+        return {}
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -164,15 +176,18 @@ class World:
     def wait_until_serving(self, seconds: float = 60) -> None:
         """Wait until every daemon has said that it runs. Raises RuntimeError when one does not."""
         deadline = time.monotonic() + seconds
-        while not all(daemon.url for daemon in self.daemons):
+        while not all(daemon.up for daemon in self.daemons):
             if time.monotonic() > deadline or not all(daemon.running for daemon in self.daemons):
                 raise RuntimeError(f"a daemon did not start: see {self.evidence / 'logs'}")
             time.sleep(0.05)
 
 
 @contextmanager
-def build(evidence: Path, *, kind: str, minutes: float) -> Iterator[World]:
-    """Doubles, proxies, a database and a workspace; daemons are not started yet. ``kind``: sqlite or postgresql."""
+def build(evidence: Path, *, kind: str, minutes: float, workers: int = 0) -> Iterator[World]:
+    """Doubles, proxies, a database and a workspace; daemons are not started yet. ``kind``: sqlite or postgresql.
+
+    ``workers``: so many processes that send, one of them `outbound run` (0: two of it on PostgreSQL, one on SQLite).
+    """
     folder = evidence / kind
     folder.mkdir(parents=True)
     (evidence / "logs").mkdir(exist_ok=True)
@@ -197,8 +212,11 @@ def build(evidence: Path, *, kind: str, minutes: float) -> Iterator[World]:
             now=datetime.now(UTC),
             minutes=minutes,
         )
-        names = ["one", "two"] if kind == "postgresql" else ["one"]
-        daemons = [Daemon(f"{kind}-{name}", folder / "shop", evidence / "logs") for name in names]
+        commands = ["run", *["worker"] * (workers - 1)] if workers else ["run"] * (2 if kind == "postgresql" else 1)
+        daemons = [
+            Daemon(f"{kind}-{number}", folder / "shop", evidence / "logs", command=command)
+            for number, command in enumerate(commands, 1)
+        ]
         world = World(
             folder=folder,
             evidence=evidence,
