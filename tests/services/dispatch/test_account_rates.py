@@ -66,7 +66,7 @@ async def work(dispatcher: Dispatcher, lane: Lane, until: float) -> None:
 
 def test_three_workers_together_keep_the_rate(database: Database, server: SmtpServer) -> None:
     """20/s: what three workers with connections of their own hand over in ten seconds is within 5 % of 200."""
-    everybody = names(400)
+    everybody = names(700)
     add_customers(database, everybody)
     queue(database, "news", everybody)
 
