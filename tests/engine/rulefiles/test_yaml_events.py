@@ -29,7 +29,7 @@ def read(text: str) -> tuple[list[Node], list[Problem]]:
 @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
 @example("a: \nb: 1")
 @example("k: [a,\n  b]\nl: {a: }")
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_both_parsers_read_the_same(text: str) -> None:
     both = read("k: " + text)
     with patch.object(yaml_events, "_FAST", None):
