@@ -134,7 +134,7 @@ def _body(text: str, made_of: tuple[str, ...]) -> _Encoded:
     if not made_of or "\r" in text:  # half of a line end may stand in each of two pieces
         return _whole(text)
     try:
-        pieces = [quoted.piece(one) for one in made_of]
+        pieces = quoted.pieces_of(made_of)
     except UnicodeEncodeError:
         raise MailRefusedError("mail.text", _HALF) from None
     extra = sum([one.extra for one in pieces])

@@ -6,7 +6,7 @@ begins at the start of a line and ends with a soft break, so that its bytes do n
 
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -57,18 +57,18 @@ def from_lines(lines: list[str]) -> list[bytes]:
     return [*map(_lines.__getitem__, lines[:-1]), last.replace(b"=\n", _SOFT)]
 
 
+def pieces_of(texts: Iterable[str]) -> list[Piece]:
+    """The pieces of a text whose line ends are line feeds. Raises UnicodeEncodeError for half a character."""
+    return [*map(_pieces.__getitem__, texts)]
+
+
 def from_pieces(pieces: list[Piece]) -> list[bytes]:
-    """A page of ``piece`` after ``piece``. The last one needs no soft break, unless it ends in a blank."""
+    """The whole text. The last piece needs no soft break, unless it ends in a blank."""
     octets = [one.octets for one in pieces if one.octets]
     last = octets[-1].removesuffix(_SOFT)
     if last.endswith((b" ", b"\t")):
         last = b"%s=\r\n=%02X" % (last[:-1], last[-1])
     return [*octets[:-1], last]
-
-
-def piece(text: str) -> Piece:
-    """One piece, its line ends being line feeds. Raises UnicodeEncodeError for half a character."""
-    return _pieces[text]
 
 
 def _piece(text: str) -> Piece:

@@ -1,6 +1,7 @@
 """E-mail over SMTP: the adapter that puts frozen bytes on the wire, one recipient per transaction."""
 
 import re
+from functools import lru_cache
 
 from outbound.channels.base import Capabilities, Handover, Parcel
 from outbound.channels.email import mime
@@ -100,7 +101,12 @@ class SmtpAdapter:
         if named:
             return split_mailbox(named)[1]
         found = _FROM.search(parcel.payload)
-        return split_mailbox(found[1].decode("utf-8", "replace"))[1] if found else ""
+        return _address_of(found[1]) if found else ""
+
+
+@lru_cache(maxsize=256)
+def _address_of(mailbox: bytes) -> str:
+    return split_mailbox(mailbox.decode("utf-8", "replace"))[1]
 
 
 def _local_word(address: str) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -102,7 +101,7 @@ class _Deliveries:
         if isinstance(one, Answered):
             return one
         if one.passed.begin.attempt_id in marked:
-            return replace(one, marked=True)
+            return Ready(passed=one.passed, parcel=one.parcel, body_hash=one.body_hash, marked=True, parts=one.parts)
         return _unspent(one, _REFUSED)
 
     async def next_answers(self) -> list[Answered]:
