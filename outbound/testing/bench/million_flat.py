@@ -14,7 +14,7 @@ from outbound.testing.bench.send_email import queue, send
 from outbound.testing.bench.smtp_limit import sink
 
 _MESSAGES, _QUICK_MESSAGES = 1_000_000, 2_000
-_PARTS = 10
+_PARTS, _SLICE = 10, 500
 _BAR, _MOST_MB = 0.9, 300.0
 
 
@@ -67,7 +67,7 @@ def tell(url: str, port: int, count: int, answers: Any) -> None:
             marks.append((sent, time.perf_counter()))
 
     database = Database(url)
-    send(database, port, count, told=told)
+    send(database, port, count, slice_size=min(_SLICE, count // _PARTS // 2), told=told)
     database.close()
     rates = [(n - before) / (at - since) for (before, since), (n, at) in pairwise(marks)]
     answers.put((rates, peak_megabytes()))

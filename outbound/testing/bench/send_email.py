@@ -153,7 +153,14 @@ def _row(customer: str) -> dict[str, Any]:
     }
 
 
-def send(database: Database, port: int, count: int, *, told: Callable[[int], None] = lambda _sent: None) -> float:
+def send(
+    database: Database,
+    port: int,
+    count: int,
+    *,
+    slice_size: int = _SLICE,
+    told: Callable[[int], None] = lambda _sent: None,
+) -> float:
     """Dispatch everything that is due; messages per second of those recorded as sent. ``told`` hears how many yet."""
 
     async def main() -> float:
@@ -164,7 +171,7 @@ def send(database: Database, port: int, count: int, *, told: Callable[[int], Non
             active=lambda: releases.active(database),
             load_release=lambda release: releases.by_id(database, release),
             links=lambda message, _channel, *, topic: _links_of(message.id),  # noqa: ARG005 - all are letters
-            settings=DispatchSettings(slice_size=min(_SLICE, max(count // 20, 30))),
+            settings=DispatchSettings(slice_size=slice_size),
         )
         start = heard = time.perf_counter()
         sent = 0
