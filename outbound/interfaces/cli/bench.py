@@ -23,6 +23,7 @@ BENCHES = {
     "sign_dkim": "outbound.testing.bench.sign_dkim:measure",
     "send_email_sqlite": "outbound.testing.bench.send_email:measure_sqlite",
     "send_email_pg": "outbound.testing.bench.send_email:measure_pg",
+    "send_email_fleet": "outbound.testing.bench.fleet:measure",
     "million_flat": "outbound.testing.bench.million_flat:measure",
     "latency_idle": "outbound.testing.bench.latency:measure_idle",
     "latency_bulk": "outbound.testing.bench.latency:measure_bulk",

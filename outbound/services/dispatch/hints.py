@@ -1,8 +1,8 @@
 """The port through which a worker learns that a lane may have due messages.
 
-In one process a hint is a call (``outbound.runtime.hints``); across machines it will be a row of a queue,
-written in the transaction of the messages. Hints carry no ids: a lost or repeated one is harmless, because
-the worker claims what is due and every tick hints again.
+In one process a hint is a call (``outbound.runtime.hints``); across processes it is a row of a queue
+(``outbound.runtime.fleet``), written in the transaction of the messages. Hints carry no ids: a lost or repeated
+one is harmless, because the worker claims what is due and every tick hints again.
 """
 
 from typing import Protocol

@@ -160,8 +160,12 @@ def send(
     *,
     slice_size: int = _SLICE,
     told: Callable[[int], None] = lambda _sent: None,
+    done: Callable[[], bool] | None = None,
 ) -> float:
-    """Dispatch everything that is due; messages per second of those recorded as sent. ``told`` hears how many yet."""
+    """Dispatch everything that is due; messages per second of those recorded as sent. ``told`` hears how many yet.
+
+    It ends when ``count`` are sent, or where others send too, when ``done`` says so.
+    """
 
     async def main() -> float:
         dispatcher = Dispatcher(
@@ -175,7 +179,7 @@ def send(
         )
         start = heard = time.perf_counter()
         sent = 0
-        while sent < count:
+        while not done() if done else sent < count:
             # The clock goes on: what a slow moment gave back to be gated again is due a second later.
             now = _NOON + timedelta(seconds=time.perf_counter() - start)
             report = await dispatcher.run_slice(Lane.BULK, now=now)
