@@ -90,7 +90,7 @@ def main() -> None:
             return connection.execute(left).first() is None
 
     for _ in sys.stdin:
-        send(database, given.port, given.count, done=done)
+        send(database, given.port, given.count, slice_size=max(given.count // 20, 30), done=done)
         announce(done=True)
     database.close()
 
