@@ -78,7 +78,7 @@ class Elsewhere:
         mail = folder.with_name(f"{folder.name}-mail")
         mail.mkdir()
         with network.inside():
-            self.smtp = stack.enter_context(SmtpServer(mail, modes=["sent=delay 0.2"]))
+            self.smtp = stack.enter_context(SmtpServer(mail, modes=["sent=delay 1"]))
             proxy = stack.enter_context(TcpProxy(address_of(url)))
             shutil.copytree(shop.folder, folder)
             there = Shop(folder=folder)
@@ -124,7 +124,7 @@ def test_f04_a_worker_that_is_cut_off_and_one_that_is_killed_lose_and_double_not
     with contextlib.ExitStack() as stack:
         url = stack.enter_context(empty_database(postgres_server))
         shop = make_shop(tmp_path / "shop", database_url=url)
-        smtp.set_modes("sent=delay 0.2")
+        smtp.set_modes("sent=delay 1")
         real_adapters(shop, smtp, twilio, more="[dispatch]\nslice = 20\n")
         everybody = [f"c{number:03}" for number in range(300)]
         people = shop.customers(everybody)
@@ -138,10 +138,13 @@ def test_f04_a_worker_that_is_cut_off_and_one_that_is_killed_lose_and_double_not
             process.ready()
         shop.run("send", "letter", "--key", "k", "--customers", str(people))
         pids = [one.process.child.pid for one in far]
-        until(lambda: all(one.smtp.accepted() for one in far) and smtp.accepted(), "all three to send")
-        until(lambda: all(holds(database).get(pid) for pid in pids), "both to hold messages")
+        until(
+            lambda: all(one.smtp.accepted() and holds(database).get(pid) for one, pid in zip(far, pids, strict=True)),
+            "both to send and to hold messages",
+        )
         cut.network.link("down")
         killed.process.kill()
+        smtp.set_modes()
         let_leases_of(database, pids)
         assert here.event("recovered")["ready"] > 0
         until(lambda: not {"ready", "claimed", "sending"} & set(shop.states()), "the third to send the rest")
