@@ -15,13 +15,14 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from outbound.app import GUARD_REMEDY, App, refused_channels
 from outbound.domain.message import Lane
+from outbound.runtime.clock import Every, watch_clock
 from outbound.runtime.failures import Failures
 from outbound.runtime.hands import Hand, Signs
 from outbound.runtime.hints import InProcessHints, carry
 from outbound.runtime.household import Household
 from outbound.runtime.lookout import Lookout
 from outbound.runtime.posting import post_news
-from outbound.runtime.pruning import PRUNE_SECONDS, prune
+from outbound.runtime.pruning import PRUNE_SECONDS, Pruner
 from outbound.runtime.serving import Listener
 from outbound.runtime.watch import Watch
 from outbound.services import evidence, memory, planning, presence, releases
@@ -113,7 +114,11 @@ class Daemon:
         scheduler.start()
         hands = [asyncio.create_task(self._hand(lane), name=f"hand-{lane}") for lane in Lane]
         serving = [asyncio.create_task(self._listener.serve(), name="http")] if self._listener else []
-        beside = [asyncio.create_task(self._look_out(), name="lookout")]
+        clock = watch_clock(self._stopping, lambda: _run_all_now(scheduler))
+        beside = [
+            asyncio.create_task(self._look_out(), name="lookout"),
+            asyncio.create_task(clock, name="clock"),
+        ]
         if self._line is not None:
             beside.append(asyncio.create_task(self._line.listen(self._stopping), name="hints"))
         beside.extend(asyncio.create_task(one(self._stopping), name="beside") for one in self._beside)
@@ -208,7 +213,7 @@ class Daemon:
                     await work()
 
             start = datetime.now(UTC) if soon else None
-            scheduler.add_job(job, "interval", seconds=seconds, **({"next_run_time": start} if start else {}))
+            scheduler.add_job(job, Every(seconds), **({"next_run_time": start} if start else {}))
 
         async def beat() -> None:
             with self._failures.logged("heartbeat"):
@@ -218,9 +223,11 @@ class Daemon:
             with self._failures.logged("checkpoint"):
                 await self._in_thread(self._app.database.checkpoint)
 
+        pruner = Pruner(self._app)
+
         async def tidy() -> None:
             with self._failures.logged("prune"):
-                await self._in_thread(lambda: prune(self._app))
+                await self._in_thread(pruner.prune)
             if self._line is not None:
                 with self._failures.logged("hints"):
                     await self._line.tidy()
@@ -338,3 +345,9 @@ class Daemon:
         self._threads.add(task)
         task.add_done_callback(self._threads.discard)
         return await asyncio.shield(task)
+
+
+def _run_all_now(scheduler: AsyncIOScheduler) -> None:
+    """Every job counts from now on: a clock that has been in 2039 would have left its next run there (F43)."""
+    for job in scheduler.get_jobs():
+        job.modify(next_run_time=datetime.now(UTC))

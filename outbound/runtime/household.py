@@ -7,7 +7,7 @@ import structlog
 
 from outbound.app import App
 from outbound.runtime.failures import Failures
-from outbound.services import idempotency, pauses, receipts, releases, snapshots, uncertain
+from outbound.services import pauses, receipts, releases, snapshots, uncertain
 from outbound.services.inbox import Inbox, mailbox
 from outbound.storage import mark_file
 
@@ -48,7 +48,6 @@ class Household:
         now, database = datetime.now(UTC), self._app.database
         if closed := uncertain.close_old(database, now=now):
             log.warning("closed as unknown", messages=closed)
-        idempotency.forget_old(database, now=now)
         active = releases.active(database)
         ruleset = active.ruleset if active else None
         if woken := pauses.go_on_waking(database, ruleset, now=now, thorough=thorough):

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--with-parent", hidden=True, help="Drain when standard input closes.")
         ] = False,
     ) -> None:
-        """Send what is due beside `outbound run`, until SIGTERM; it plans nothing and answers no HTTP (PostgreSQL)."""
+        """Send what is due beside `outbound run`, until SIGTERM. It plans nothing and answers no HTTP."""
         from outbound.app import build
         from outbound.interfaces.cli.context import open_context
         from outbound.interfaces.logs import log_to_stderr
