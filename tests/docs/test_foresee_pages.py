@@ -1,6 +1,7 @@
 """What the pages about looking ahead show is what the commands answer in the demo shop, the evening before its day."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,11 +72,23 @@ def change(file: str, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
+def test_the_page_shows_what_mail_programs_lack(evening: Evening, shared_data: Path) -> None:
+    [command] = [one for one in shown("check.md") if "--caniemail" in one.text]
+    Path("caniemail").symlink_to(shared_data / "caniemail")
+    check(evening, command)
+
+
+def test_the_page_shows_what_was_decided_before(evening: Evening) -> None:
+    evening.run(f"outbound run --at {EVENING} --until 2026-11-24T12:00+01:00")
+    before = shown("explain.md")[2]
+    check(evening, replace(before, text=before.text.replace("outbound ", "outbound --at 2026-11-24T12:00+01:00 ", 1)))
+
+
 def test_the_pages_show_what_the_commands_answer(evening: Evening) -> None:
     """One shop for all: making it takes longer than asking it."""
     [days] = shown("simulate.md")
     check(evening, days)
-    for command in shown("explain.md")[:2]:  # the third is about the day after
+    for command in shown("explain.md")[:2]:
         check(evening, command)
     saved, ahead = shown("plan.md")
     change("rules/monthly-letter.yaml", 'at: "10:00"', 'at: "09:30"')

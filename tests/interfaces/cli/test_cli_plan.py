@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from trial_shop import Shop
 
 from outbound.storage.schema import open_current
@@ -80,15 +81,18 @@ def test_apply_shows_what_changes(shop: Shop) -> None:
     assert lines[-1].endswith("runs now: 3 rules.")
 
 
-def test_plan_writes_nothing_into_the_database_and_opens_no_socket(shop: Shop) -> None:
+@pytest.mark.parametrize(("words", "status"), [(["plan"], 2), (["simulate", "--days", "3"], 0)])
+def test_a_forecast_writes_nothing_into_the_database_and_opens_no_socket(
+    shop: Shop, words: list[str], status: int
+) -> None:
     """The file is opened to read only, by SQLite itself; an audit hook ends the program at the first socket."""
     change(shop, "topic: newsletter\n", "topic: newsletter\nwho: has(customer.email)\n")
     path = shop.folder / "outbound.db"
     open_current(f"sqlite:///{path}").close()  # so that no log is left beside the file
     before = _state(path)
-    command = [sys.executable, "-c", _WATCHED, "-w", str(shop.folder), "plan"]
+    command = [sys.executable, "-c", _WATCHED, "-w", str(shop.folder), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
-    assert (done.returncode, done.stderr) == (2, "")
+    assert (done.returncode, done.stderr) == (status, "")
     assert _state(path) == before
 
 
