@@ -24,6 +24,7 @@ BENCHES = {
     "send_email_sqlite": "outbound.testing.bench.send_email:measure_sqlite",
     "send_email_pg": "outbound.testing.bench.send_email:measure_pg",
     "send_email_fleet": "outbound.testing.bench.fleet:measure",
+    "send_sms": "outbound.testing.bench.send_sms:measure",
     "million_flat": "outbound.testing.bench.million_flat:measure",
     "latency_idle": "outbound.testing.bench.latency:measure_idle",
     "latency_bulk": "outbound.testing.bench.latency:measure_bulk",

@@ -4,7 +4,7 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from outbound.channels.base import Adapter
 from outbound.channels.email.smtp import SmtpAdapter, SmtpSettings, Tls
 from outbound.domain.customer import ChannelName
 from outbound.domain.ids import new_id
@@ -20,6 +21,7 @@ from outbound.domain.keyring import Keyring
 from outbound.domain.message import Lane
 from outbound.domain.rendered import EmailEnvelope, RenderStop
 from outbound.engine.rendering import Links
+from outbound.runtime import loop
 from outbound.services import releases
 from outbound.services.bench.figure import Figure
 from outbound.services.bench.newsletter_shop import PUBLISHED, SLOT, seed, shop_files
@@ -113,9 +115,11 @@ def queue(database: Database, count: int) -> bytes:
     with database.write() as connection:
         seed(connection, count)
         ids = list(connection.execute(sa.select(tables.customer.c.id)).scalars())
-        first = _row(ids[0])
+        first = due(ids[0], ChannelName.EMAIL)
         for some in chunks(ids):
-            insert_messages(connection, [first if customer == ids[0] else _row(customer) for customer in some])
+            insert_messages(
+                connection, [first if customer == ids[0] else due(customer, ChannelName.EMAIL) for customer in some]
+            )
     active = releases.active(database)
     if active is None:
         raise RuntimeError("published, but not active")
@@ -130,7 +134,8 @@ def queue(database: Database, count: int) -> bytes:
     return SmtpAdapter(_settings(0)).pack(rendered, envelope)
 
 
-def _row(customer: str) -> dict[str, Any]:
+def due(customer: str, channel: ChannelName) -> dict[str, Any]:
+    """A newsletter that is due for a customer."""
     return {
         "id": new_id(SLOT),
         "run_id": "bench",
@@ -144,7 +149,7 @@ def _row(customer: str) -> dict[str, Any]:
         "message_class": "marketing",
         "lane": Lane.BULK.value,
         "priority": 100,
-        "channels": "email",
+        "channels": channel.value,
         "context": {"customer": {"first_name": f"Ada {customer}"}},
         "not_before": _NOON,
         "expires": SLOT + timedelta(days=1),
@@ -162,6 +167,20 @@ def send(
     told: Callable[[int], None] = lambda _sent: None,
     done: Callable[[], bool] | None = None,
 ) -> float:
+    """``dispatch`` by SMTP to ``port``."""
+    adapters: dict[ChannelName, Adapter] = {ChannelName.EMAIL: SmtpAdapter(_settings(port))}
+    return dispatch(database, adapters, count, slice_size=slice_size, told=told, done=done)
+
+
+def dispatch(
+    database: Database,
+    adapters: Mapping[ChannelName, Adapter],
+    count: int,
+    *,
+    slice_size: int = _SLICE,
+    told: Callable[[int], None] = lambda _sent: None,
+    done: Callable[[], bool] | None = None,
+) -> float:
     """Dispatch everything that is due; messages per second of those recorded as sent. ``told`` hears how many yet.
 
     It ends when ``count`` are sent, or where others send too, when ``done`` says so.
@@ -170,7 +189,7 @@ def send(
     async def main() -> float:
         dispatcher = Dispatcher(
             database,
-            adapters={ChannelName.EMAIL: SmtpAdapter(_settings(port))},
+            adapters=adapters,
             keyring=_KEYRING,
             active=lambda: releases.active(database),
             load_release=lambda release: releases.by_id(database, release),
@@ -195,17 +214,7 @@ def send(
         await dispatcher.close()
         return sent / seconds
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(main())
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        from uvloop import new_event_loop  # noqa: PLC0415 - optional
-    except ImportError:
-        return asyncio.new_event_loop
-    factory: Callable[[], asyncio.AbstractEventLoop] = new_event_loop
-    return factory
+    return loop.run(main())
 
 
 def _settings(port: int) -> SmtpSettings:
