@@ -26,7 +26,7 @@ def instant_writer(connection: Connection) -> Callable[[datetime], Any]:
     def write(at: datetime) -> str:
         text = written.get(at)
         if text is None:
-            text = written[at] = at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+            text = written[at] = at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
         return text
 
     return write
@@ -34,7 +34,10 @@ def instant_writer(connection: Connection) -> Callable[[datetime], Any]:
 
 def json_text(value: Any) -> str:
     """JSON as both drivers take it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _encode(value)
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # json.dumps makes one for each call
 
 
 def insert_ignore(

@@ -1,6 +1,7 @@
 """Decisions: one row per occurrence, unique like the message it may have led to."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -32,9 +33,9 @@ _COLUMNS = (
 # CROSS JOIN fixes the order: SQLite may otherwise read all decisions of the rule for each key (40 s for 5,000).
 _DECIDED_SQLITE = Prepared(
     sa.text("""
-    SELECT d.once, d.customer_id FROM json_each(:keys) AS k
-    CROSS JOIN decision AS d ON d.rule = :rule AND d.step = ''
-     AND d.once = json_extract(k.value, '$[0]') AND d.customer_id = json_extract(k.value, '$[1]')
+    SELECT d.rule, d.once, d.customer_id FROM json_each(:keys) AS k
+    CROSS JOIN decision AS d ON d.rule = json_extract(k.value, '$[0]') AND d.step = ''
+     AND d.once = json_extract(k.value, '$[1]') AND d.customer_id = json_extract(k.value, '$[2]')
 """)
 )
 _UNDER_SQLITE = sa.text("""
@@ -43,12 +44,18 @@ _UNDER_SQLITE = sa.text("""
 """)
 # LATERAL with LIMIT likewise: without statistics PostgreSQL would read the whole table for a join.
 _DECIDED_POSTGRESQL = sa.text("""
-    SELECT k.once, k.customer_id FROM unnest(CAST(:onces AS text[]), CAST(:customers AS text[])) AS k(once, customer_id)
+    SELECT k.rule, k.once, k.customer_id FROM unnest(
+        CAST(:rules AS text[]), CAST(:onces AS text[]), CAST(:customers AS text[])
+    ) AS k(rule, once, customer_id)
     CROSS JOIN LATERAL (
         SELECT 1 FROM decision AS d
-        WHERE d.rule = :rule AND d.once = k.once AND d.customer_id = k.customer_id AND d.step = '' LIMIT 1
+        WHERE d.rule = k.rule AND d.once = k.once AND d.customer_id = k.customer_id AND d.step = '' LIMIT 1
     ) AS found
 """)
+
+
+Key = tuple[str, str, str]
+"""Rule, once, customer id: what happens once."""
 
 
 class Verdict(NamedTuple):
@@ -64,18 +71,35 @@ class Verdict(NamedTuple):
     variant: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """The decisions of one run."""
+
+    rule: str
+    rule_version: str
+    release: str
+    run_id: str
+    verdicts: Sequence[Verdict]
+
+
 def decided(connection: Connection, rule: str, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
     """Which of the (once, customer id) pairs were decided before, under any run of ``rule``."""
+    asked = [(rule, once, customer) for once, customer in sorted(keys)]
+    return {(once, customer) for _, once, customer in decided_by(connection, asked)}
+
+
+def decided_by(connection: Connection, keys: Sequence[Key]) -> set[Key]:
+    """Which of these were decided before, under any run of the rule."""
     sqlite = connection.dialect.name == "sqlite"
-    found: set[tuple[str, str]] = set()
-    for some in chunks(sorted(keys)):
+    found: set[Key] = set()
+    for some in chunks(keys):
         if sqlite:
-            bound = {"rule": rule, "keys": json_text(some)}
-            rows = _DECIDED_SQLITE.rows(connection, bound)
+            rows = _DECIDED_SQLITE.rows(connection, {"keys": json_text(some)})
         else:
-            onces, customers = [once for once, _ in some], [customer for _, customer in some]
-            rows = connection.execute(_DECIDED_POSTGRESQL, {"rule": rule, "onces": onces, "customers": customers}).all()
-        found.update((row[0], row[1]) for row in rows)
+            rules, onces, customers = zip(*some, strict=True)
+            bound = {"rules": list(rules), "onces": list(onces), "customers": list(customers)}
+            rows = connection.execute(_DECIDED_POSTGRESQL, bound).all()
+        found.update((row[0], row[1], row[2]) for row in rows)
     return found
 
 
@@ -107,31 +131,32 @@ def was_decided(rule: str, once: str) -> sa.ColumnElement[bool]:
     return sa.exists(found.correlate(tables.customer).limit(1))
 
 
-def insert(
-    connection: Connection,
-    verdicts: Sequence[Verdict],
-    *,
-    rule: str,
-    rule_version: str,
-    release: str,
-    run_id: str,
-    now: datetime,
-) -> int:
+def insert(connection: Connection, groups: Sequence[Decided], *, now: datetime) -> int:
     """Keep the decisions; those already there stay as they are. Answers how many were inserted."""
-    head, middle = (rule,), ("", run_id, release, rule_version)
-    if copies(connection, len(verdicts)):
-        lines, tails = [], dict[tuple[str, ...], str]()
-        opened, between = copy_text(rule), "\t".join(map(copy_text, middle))
-        for v in verdicts:
-            told = v[2:]
-            tail = tails.get(told)
-            if tail is None:
-                tail = tails[told] = "\t".join(map(copy_text, (*told, now)))
-            lines.append(f"{opened}\t{copy_text(v.once)}\t{copy_text(v.customer_id)}\t{between}\t{tail}")
+    count = sum(len(group.verdicts) for group in groups)
+    if copies(connection, count):
+        lines = [line for group in groups for line in _lines(group, now)]
         if copy_lines(connection, tables.decision, _COLUMNS, lines):
-            return len(verdicts)
+            return count
     at = (instant_writer(connection)(now),)
-    return insert_ignore(connection, tables.decision, _COLUMNS, [head + v[:2] + middle + v[2:] + at for v in verdicts])
+    rows = []
+    for group in groups:
+        head, middle = (group.rule,), ("", group.run_id, group.release, group.rule_version)
+        rows += [head + v[:2] + middle + v[2:] + at for v in group.verdicts]
+    return insert_ignore(connection, tables.decision, _COLUMNS, rows)
+
+
+def _lines(group: Decided, now: datetime) -> Iterator[str]:
+    """The rows as COPY reads them; what those of one answer have in common is written once."""
+    opened = copy_text(group.rule)
+    between = "\t".join(map(copy_text, ("", group.run_id, group.release, group.rule_version)))
+    tails: dict[tuple[str, ...], str] = {}
+    for v in group.verdicts:
+        told = v[2:]
+        tail = tails.get(told)
+        if tail is None:
+            tail = tails[told] = "\t".join(map(copy_text, (*told, now)))
+        yield f"{opened}\t{copy_text(v.once)}\t{copy_text(v.customer_id)}\t{between}\t{tail}"
 
 
 def receiving(connection: Connection, rule: str, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:

@@ -65,37 +65,46 @@ _values: Any = attrgetter(*_ALIKE)  # astuple copies deeply
 _COLUMNS = (*PlannedMessage._fields[:-1], *_ALIKE)
 
 
-def insert_planned(connection: Connection, rows: Sequence[PlannedMessage], *, shared: Mapping[str, Any]) -> set[str]:
+def insert_planned(
+    connection: Connection, groups: Sequence[tuple[Sequence[PlannedMessage], Mapping[str, Any]]]
+) -> set[str]:
     """Insert a batch and answer the ids that were not: a taken (rule, once, customer, step) stays as it is.
 
-    ``shared`` are the columns all rows have in common, ``created_at`` among them. Raises OutboundError
-    ``outbox.state`` for a row that does not begin ``scheduled`` or ``ready``.
+    Each group are the messages of one rule and run with the columns they have in common, ``created_at`` among them,
+    the same columns in all groups. Raises OutboundError ``outbox.state`` for a row that does not begin ``scheduled``
+    or ``ready``.
     """
-    kinds = {id(row.alike): row.alike for row in rows}
-    if not {alike.state for alike in kinds.values()} <= FIRST_STATES:
-        raise OutboundError("outbox.state", "a message begins scheduled or ready", "report this as a bug")
-    if any(alike.state == MessageState.READY for alike in kinds.values()):
-        hints.note(connection, shared["lane"])
-    common = {**_EMPTY, **shared, "updated_at": shared["created_at"]}
-    columns = (*_COLUMNS, *common)
-    if copies(connection, len(rows)):
-        texts = {key: "\t".join(map(copy_text, (*_values(a), *common.values()))) for key, a in kinds.items()}
+    groups = [group for group in groups if group[0]]
+    if not groups:
+        return set()
+    commons = [{**_EMPTY, **shared, "updated_at": shared["created_at"]} for _, shared in groups]
+    columns = (*_COLUMNS, *commons[0])
+    kinds: dict[int, tuple[Any, ...]] = {}
+    for (rows, _), common in zip(groups, commons, strict=True):
+        alikes = {id(row.alike): row.alike for row in rows}
+        states = {alike.state for alike in alikes.values()}
+        if not states <= FIRST_STATES:
+            raise OutboundError("outbox.state", "a message begins scheduled or ready", "report this as a bug")
+        if MessageState.READY in states:
+            hints.note(connection, common["lane"])
+        values = tuple(common.values())
+        kinds |= {key: (*_values(alike), *values) for key, alike in alikes.items()}
+    messages = [row for rows, _ in groups for row in rows]
+    if copies(connection, len(messages)):
+        texts = {key: "\t".join(map(copy_text, values)) for key, values in kinds.items()}
         lines = [
             f"{row.id}\t{copy_text(row.once)}\t{copy_text(row.customer_id)}\t{copy_text(row.context)}\t"
             f"{texts[id(row.alike)]}"
-            for row in rows
+            for row in messages
         ]
         if copy_lines(connection, message, columns, lines):
             return set()
     instant = instant_writer(connection)
-    tails = {
-        key: tuple(instant(v) if isinstance(v, datetime) else v for v in (*_values(a), *common.values()))
-        for key, a in kinds.items()
-    }
-    inserted = insert_ignore(connection, message, columns, [row[:4] + tails[id(row.alike)] for row in rows])
-    if inserted == len(rows):
+    tails = {key: tuple(instant(v) if isinstance(v, datetime) else v for v in values) for key, values in kinds.items()}
+    inserted = insert_ignore(connection, message, columns, [row[:4] + tails[id(row.alike)] for row in messages])
+    if inserted == len(messages):
         return set()
-    ids = [row.id for row in rows]
+    ids = [row.id for row in messages]
     found: set[str] = set()
     for some in chunks(ids):
         found.update(connection.execute(sa.select(message.c.id).where(among(connection, message.c.id, some))).scalars())

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -91,26 +91,28 @@ def slots(connection: Connection, run_ids: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def add_counts(
-    connection: Connection,
-    run_id: str,
-    *,
-    candidates: int,
-    skipped: int,
-    now: datetime,
-    cost: int = 0,
-    currency: str = "",
-) -> None:
-    """Add one range to a run. In the transaction that inserts its decisions, so that both or neither exist.
+class Added(NamedTuple):
+    """What one range adds to a run. ``cost`` is in millionths of the policy's currency."""
 
-    ``cost`` is in millionths of ``currency``.
+    run_id: str
+    candidates: int
+    skipped: int
+    cost: int = 0
+
+
+def add_counts(connection: Connection, added: Iterable[Added], *, now: datetime, currency: str = "") -> None:
+    """Add a range to each of some runs. In the transaction that inserts its decisions, so that both or neither exist.
+
+    Without candidates nothing changes: it was planned again, and the run keeps its date.
     """
-    if not candidates:
-        return  # planned again: nothing new, and the run keeps its date
-    values = {"run": run_id, "more": candidates, "skips": skipped, "now": now}
-    if currency:
-        values |= {"spent": cost, "in": currency}
-    (_ADD_COSTS if currency else _ADD).run(connection, values)
+    rows: list[dict[str, Any]] = [
+        {"run": one.run_id, "more": one.candidates, "skips": one.skipped, "now": now}
+        | ({"spent": one.cost, "in": currency} if currency else {})
+        for one in added
+        if one.candidates
+    ]
+    if rows:
+        (_ADD_COSTS if currency else _ADD).run_all(connection, rows)
 
 
 _ADDED = (

@@ -19,7 +19,7 @@ from outbound.services.planning.report import Counts, Missed, PlanReport
 from outbound.services.planning.schedules import plan_schedules
 from outbound.services.planning.unknown import plan_newcomers, plan_unknown
 from outbound.services.planning.upcoming import next_due
-from outbound.services.planning.window import Pass, open_pass
+from outbound.services.planning.window import Pass, arrived, open_pass
 from outbound.services.releases import Active
 from outbound.storage.database import Database
 
@@ -56,8 +56,7 @@ def plan_due(database: Database, active: Active, *, now: datetime, keyring: Keyr
 
 def plan_arrived(database: Database, active: Active, *, now: datetime, keyring: Keyring | None = None) -> PlanReport:
     """Show the pending events to the rules, and nothing else. May run beside ``plan_due``; raises as it does."""
-    work = open_pass(database, active, now=now, keyring=keyring)
-    work.stale = False  # how far the calendar is planned is not ours to say
+    work = arrived(database, active, now=now, keyring=keyring)
     for stage in ARRIVED:
         with work.isolated():
             stage(work)

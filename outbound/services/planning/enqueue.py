@@ -2,34 +2,45 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy.engine import Connection
 
 from outbound.domain.decision import Hold, Send, Skip
-from outbound.domain.ids import new_ids
 from outbound.domain.limits import REJECTED
-from outbound.domain.message import MessageState
 from outbound.domain.person import Person
 from outbound.domain.reasons import Reason, ReasonCode
 from outbound.domain.rule import Rule
 from outbound.engine.costs import currency_of, price
 from outbound.engine.ladder.limits import waiting_until
-from outbound.engine.timing.walls import wall
 from outbound.services.planning.alike import Memory
 from outbound.services.planning.clerk import Answer, Judged, decided
-from outbound.services.planning.compiled import topic_of
-from outbound.services.planning.judge import judge
+from outbound.services.planning.judge import Judgement, judge
 from outbound.services.planning.loops import Backstop, is_reactive
+from outbound.services.planning.message_rows import MessageRows
 from outbound.services.planning.occurrence import Prospect
 from outbound.services.planning.report import Counts
 from outbound.services.planning.strangers import Turnstile, is_public
 from outbound.services.releases import Active
 from outbound.storage import decisions, experiments, runs
-from outbound.storage.decisions import Verdict
-from outbound.storage.planned_messages import Alike, PlannedMessage, insert_planned
+from outbound.storage.decisions import Decided, Verdict
+from outbound.storage.planned_messages import PlannedMessage, insert_planned
+from outbound.storage.runs import Added
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """What was decided about the prospects of one rule and run, not written yet. ``already``: how many were before."""
+
+    rule: Rule
+    run_id: str
+    judged: Sequence[Judged]
+    messages: Sequence[PlannedMessage]
+    shared: Mapping[str, Any]
+    already: int
+    outside: tuple[str, ...]
 
 
 def enqueue(
@@ -44,17 +55,35 @@ def enqueue(
     memory: Memory | None = None,
     people: Mapping[str, Person] | None = None,
     backstop: Backstop | None = None,
-    turnstile: Turnstile | None = None,
 ) -> Counts:
     """Decide ``prospects`` and insert what follows from it, in the caller's transaction.
 
     The caller holds the rule's lock (``storage.runs.lock``). A candidate is an occurrence: who was decided
     under the same key before is not a candidate again, whichever run it was in, so a run planned twice counts
     everybody once. ``limited`` is the limit that the run exceeds: its messages are made, and wait for a person.
-    ``memory`` and ``people`` as for ``judge``; ``backstop`` counts for all rules of a transaction where it is given,
-    ``turnstile`` what strangers set off.
+    ``memory`` and ``people`` as for ``judge``, ``backstop`` as for ``draw_up``.
     """
     judgement = judge(connection, active, rule, prospects, now=now, run_id=run_id, memory=memory, people=people)
+    drawn = draw_up(connection, active, rule, judgement, run_id=run_id, now=now, limited=limited, backstop=backstop)
+    return write(connection, active, [drawn], now=now)[0]
+
+
+def draw_up(
+    connection: Connection,
+    active: Active,
+    rule: Rule,
+    judgement: Judgement,
+    *,
+    run_id: str,
+    now: datetime,
+    limited: str = "",
+    backstop: Backstop | None = None,
+    turnstile: Turnstile | None = None,
+) -> Drawn:
+    """The rows of what was judged. ``limited`` as for ``enqueue``.
+
+    ``backstop`` counts for all rules of a transaction where it is given, ``turnstile`` what strangers set off.
+    """
     judged = judgement.candidates
     if judged and is_reactive(rule):
         judged = (backstop or Backstop(connection, active.ruleset.policy.loops, now=now)).passed(judged)
@@ -62,41 +91,55 @@ def enqueue(
         judged = turnstile.passed(judged)
     if limited:
         judged = _stopped(judged, limited, now)
-    clerk = _Rows(active, rule, run_id, now)
+    clerk = MessageRows(active, rule, run_id, now)
     if rule.send.pace_per_hour is not None:
         clerk.last, clerk.held = runs.paced(connection, run_id)
-    leaving = [one for one in judged if one.context is not None]
-    messages = clerk.messages(leaving)
-    taken = insert_planned(connection, messages, shared=clerk.shared) if messages else set()
-    if taken:
-        # A message whose key is taken although no decision is left (pruned, merged): it went out under that key.
-        lost = {(row.once, row.customer_id) for row in messages if row.id in taken}
-        judged = [one for one in judged if (one.once, one.customer_id) not in lost]
-    verdicts = [verdict_of(one) for one in judged]
-    decisions.insert(
-        connection,
-        verdicts,
-        rule=rule.id,
-        rule_version=rule.version,
-        release=active.id,
+    return Drawn(
+        rule=rule,
         run_id=run_id,
-        now=now,
+        judged=judged,
+        messages=clerk.messages([one for one in judged if one.context is not None]),
+        shared=clerk.shared,
+        already=len(judgement.already),
+        outside=judgement.outside,
     )
-    _expose(connection, active, rule, judged, now)
-    counts = count(verdicts)
-    counts.costs = costs_of(judged, active, rule)
-    counts.already = len(judgement.already) + len(taken)
-    counts.outside = judgement.outside
-    runs.add_counts(
-        connection,
-        run_id,
-        candidates=counts.candidates,
-        skipped=counts.skipped,
-        cost=counts.cost,
-        currency=currency_of(active.ruleset.policy),
-        now=now,
-    )
-    return counts
+
+
+def write(connection: Connection, active: Active, drawn: Sequence[Drawn], *, now: datetime) -> list[Counts]:
+    """Insert the decisions and messages of some runs together, each of another rule; answers the counts of each."""
+    taken = insert_planned(connection, [(one.messages, one.shared) for one in drawn])
+    kept = [_left(one, taken) if taken else one.judged for one in drawn]
+    decided_on = [
+        Decided(
+            rule=one.rule.id,
+            rule_version=one.rule.version,
+            release=active.id,
+            run_id=one.run_id,
+            verdicts=[verdict_of(candidate) for candidate in judged],
+        )
+        for one, judged in zip(drawn, kept, strict=True)
+    ]
+    decisions.insert(connection, decided_on, now=now)
+    sums = []
+    for one, judged, of_rule in zip(drawn, kept, decided_on, strict=True):
+        _expose(connection, active, one.rule, judged, now)
+        counts = count(of_rule.verdicts)
+        counts.costs = costs_of(judged, active, one.rule)
+        counts.already = one.already + (sum(row.id in taken for row in one.messages) if taken else 0)
+        counts.outside = one.outside
+        sums.append(counts)
+    added = [
+        Added(one.run_id, counts.candidates, counts.skipped, counts.cost)
+        for one, counts in zip(drawn, sums, strict=True)
+    ]
+    runs.add_counts(connection, added, currency=currency_of(active.ruleset.policy), now=now)
+    return sums
+
+
+def _left(drawn: Drawn, taken: set[str]) -> list[Judged]:
+    """Without those whose message's key is taken although no decision is left (pruned, merged): it went out before."""
+    lost = {(row.once, row.customer_id) for row in drawn.messages if row.id in taken}
+    return [one for one in drawn.judged if (one.once, one.customer_id) not in lost]
 
 
 def _stopped(judged: Sequence[Judged], limited: str, now: datetime) -> list[Judged]:
@@ -168,17 +211,10 @@ def skip_all(
         for once, customer_id in dict.fromkeys(keys)
         if (once, customer_id) not in known
     ]
-    decisions.insert(
-        connection,
-        verdicts,
-        rule=rule.id,
-        rule_version=rule.version,
-        release=active.id,
-        run_id=run_id,
-        now=now,
-    )
+    of_rule = Decided(rule=rule.id, rule_version=rule.version, release=active.id, run_id=run_id, verdicts=verdicts)
+    decisions.insert(connection, [of_rule], now=now)
     counts = count(verdicts)
-    runs.add_counts(connection, run_id, candidates=counts.candidates, skipped=counts.skipped, now=now)
+    runs.add_counts(connection, [Added(run_id, counts.candidates, counts.skipped)], now=now)
     return counts
 
 
@@ -208,86 +244,3 @@ def count(verdicts: Sequence[Verdict]) -> Counts:
         if verdict.verdict == "hold":
             counts.held[verdict.reason] += 1
     return counts
-
-
-class _Rows:
-    """Makes outbox rows of one rule and run; what they share is made once."""
-
-    def __init__(self, active: Active, rule: Rule, run_id: str, now: datetime) -> None:
-        topic = topic_of(active, rule)
-        self._now = now
-        self._local: dict[tuple[datetime, str], str] = {}
-        self._pace = rule.send.pace_per_hour
-        self.last: datetime | None = None
-        self.held = 0
-        self.shared: Mapping[str, Any] = {
-            "run_id": run_id,
-            "rule": rule.id,
-            "rule_version": rule.version,
-            "release": active.id,
-            "topic": topic.name,
-            "message_class": topic.message_class.name,
-            "lane": topic.message_class.lane.value,
-            "priority": topic.message_class.priority if topic.priority is None else topic.priority,
-            "on_uncertain": topic.message_class.on_uncertain,
-            "created_at": now,
-        }
-
-    def messages(self, leaving: Sequence[Judged]) -> list[PlannedMessage]:
-        """The rows of those who get a message."""
-        alike: dict[tuple[int, int], Alike] = {}
-        rows = []
-        for one, identity in zip(leaving, new_ids(self._now, len(leaving)), strict=True):
-            key = (id(one.answer), id(one.occurrence))
-            found = alike.get(key) if self._pace is None else None
-            if found is None:
-                found = alike[key] = self._alike(one)
-            rows.append(PlannedMessage(identity, one.once, one.customer_id, one.context or "{}", found))
-        return rows
-
-    def _alike(self, one: Judged) -> Alike:
-        """What all messages of an answer share: scheduled while held or early, ready when it may leave now."""
-        answer = one.answer
-        held = answer.decision if isinstance(answer.decision, Hold) else None
-        waits = held is not None and held.reason.code is ReasonCode.LIMITS
-        # Nobody knows when a person approves: then the message is given its turn, from ``local_time`` on.
-        opening = held.until if held else one.occurrence.due
-        not_before = opening if waits else self._paced(opening, held=held is not None)
-        ready = held is None and not_before <= self._now
-        reason = held.reason if held else None
-        return Alike(
-            template=answer.template,
-            variant=answer.variant,
-            channels=",".join(answer.channels),
-            not_before=not_before,
-            local_time=self._local_time(one.occurrence.due if waits else not_before, answer.zone),
-            zone=answer.zone.key,
-            expires=one.occurrence.expires,
-            state=(MessageState.READY if ready else MessageState.SCHEDULED).value,
-            reason=reason.code.value if reason else "",
-            detail=reason.detail if reason else "",
-            held_by=str(reason) if reason else "",
-            language=answer.language,
-            depth=one.occurrence.depth,
-        )
-
-    def _paced(self, opening: datetime, *, held: bool) -> datetime:
-        """The next free turn from the opening on, at most ``pace`` an hour over all zones of the run.
-
-        Those that a gate holds are a queue of their own: nobody who may go waits for them.
-        """
-        if self._pace is None:
-            return opening
-        step = timedelta(hours=1) / self._pace
-        if held:
-            self.held += 1
-            return opening + (self.held - 1) * step
-        self.last = opening if self.last is None else max(opening, self.last + step)
-        return self.last
-
-    def _local_time(self, instant: datetime, zone: ZoneInfo) -> str:
-        key = (instant, zone.key)
-        found = self._local.get(key)
-        if found is None:
-            found = self._local[key] = wall(instant, zone).isoformat(timespec="minutes")
-        return found

@@ -18,16 +18,16 @@ from outbound.engine.timing.zones import customer_source, resolve_zones
 from outbound.services.planning import enters
 from outbound.services.planning.clerk import Judged
 from outbound.services.planning.compiled import Listener, compiled, live_at
-from outbound.services.planning.enqueue import enqueue
+from outbound.services.planning.enqueue import draw_up, write
 from outbound.services.planning.firing import rule_lock
-from outbound.services.planning.judge import judge
+from outbound.services.planning.judge import judge, keys_of
 from outbound.services.planning.loops import Backstop
 from outbound.services.planning.occurrence import Occurrence, Prospect, event_placeholders, template_of
 from outbound.services.planning.report import Counts
 from outbound.services.planning.strangers import Turnstile
 from outbound.services.planning.window import Pass
 from outbound.services.releases import Active
-from outbound.storage import chains, event_runs, pending, runs
+from outbound.storage import chains, decisions, event_runs, pending, runs
 from outbound.storage import events as event_log
 from outbound.storage.people import load_people
 
@@ -155,20 +155,10 @@ class Batch:
         if not self._days:
             return by_rule
         run_ids = open_event_runs(self._connection, self._work, {key: self._days[key].rule for key in self._days})
-        for key in sorted(self._days):
-            day = self._days[key]
-            if day.prospects:
-                counts = enqueue(
-                    self._connection,
-                    self._work.active,
-                    day.rule,
-                    day.prospects,
-                    run_id=run_ids[key],
-                    now=self._work.now,
-                    people=self._people,
-                    backstop=self._backstop,
-                    turnstile=None if self._again else self._turnstile,
-                )
+        for slot in sorted({slot for _, slot in self._days}):
+            keys = sorted(key for key, day in self._days.items() if key[1] == slot and day.prospects)
+            for key, counts in self._enqueue([(key, run_ids[key]) for key in keys]):
+                day = self._days[key]
                 day.misses += [(customer_id, runs.NOT_COVERED) for customer_id in counts.outside]
                 self._work.counts.add(counts)
                 by_rule.setdefault(day.rule.id, Counts()).add(counts)
@@ -176,6 +166,33 @@ class Batch:
             misses = {run_ids[key]: day.misses for key, day in self._days.items() if day.misses}
             event_runs.record_misses(self._connection, misses, upto=self._last, now=self._work.now)
         return by_rule
+
+    def _enqueue(self, opened: Sequence[tuple[event_runs.Key, str]]) -> list[tuple[event_runs.Key, Counts]]:
+        """The rules of one day with their runs: what all of them ask and write is one statement each."""
+        connection, active, now = self._connection, self._work.active, self._work.now
+        asked = [(self._days[key], run_id) for key, run_id in opened]
+        keys = [key for day, _ in asked for key in keys_of(day.rule, day.prospects, self._people)]
+        known = decisions.decided_by(connection, keys)
+        drawn = []
+        for day, run_id in asked:
+            found = judge(
+                connection, active, day.rule, day.prospects, now=now, run_id=run_id, people=self._people, known=known
+            )
+            turnstile = None if self._again else self._turnstile
+            drawn.append(
+                draw_up(
+                    connection,
+                    active,
+                    day.rule,
+                    found,
+                    run_id=run_id,
+                    now=now,
+                    backstop=self._backstop,
+                    turnstile=turnstile,
+                )
+            )
+        counts = write(connection, active, drawn, now=now)
+        return [(key, of_rule) for (key, _), of_rule in zip(opened, counts, strict=True)]
 
 
 def open_event_runs(

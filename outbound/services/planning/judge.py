@@ -1,6 +1,7 @@
 """Decide a batch: who gets a message of an occurrence, when, on which channel, or why not. Writes nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +18,7 @@ from outbound.services.planning.clerk import MARKETING, Clerk, Judged, decided
 from outbound.services.planning.occurrence import Prospect, is_shared, once_key
 from outbound.services.releases import Active
 from outbound.storage import audience, decisions
+from outbound.storage.decisions import Key
 from outbound.storage.people import load_people
 
 
@@ -43,17 +45,19 @@ def judge(
     run_id: str = "",
     memory: Memory | None = None,
     people: Mapping[str, Person] | None = None,
+    known: AbstractSet[Key] | None = None,
 ) -> Judgement:
     """Decide every prospect of one rule that was not decided before, set-wise.
 
     ``memory`` is worth giving where batches of the same occurrence follow one another, and must then be theirs alone.
-    ``people`` are the prospects' where the caller has loaded them already.
+    ``people`` are the prospects' where the caller has loaded them already, ``known`` those of their ``keys_of`` that
+    were decided before where it has asked for those of several rules at once.
     """
     clerk = Clerk(active, rule, run_id=run_id, now=now)
     if people is None and fits(clerk, [prospect.occurrence for prospect in prospects]):
         judgement = _judge_alike(connection, clerk, prospects, memory or Memory())
     else:
-        judgement = judge_each(connection, clerk, prospects, people)
+        judgement = judge_each(connection, clerk, prospects, people, known)
     if clerk.topic.message_class.name != MARKETING:
         return judgement
     candidates = one_per_address(connection, rule.id, judgement.candidates)
@@ -73,15 +77,20 @@ def _judge_alike(connection: Connection, clerk: Clerk, prospects: Sequence[Prosp
 
 
 def judge_each(
-    connection: Connection, clerk: Clerk, prospects: Sequence[Prospect], people: Mapping[str, Person] | None = None
+    connection: Connection,
+    clerk: Clerk,
+    prospects: Sequence[Prospect],
+    people: Mapping[str, Person] | None = None,
+    known: AbstractSet[Key] | None = None,
 ) -> Judgement:
     """Decide with everything about everybody at hand: the long way, which the short one has to agree with."""
     rule = clerk.rule
     if people is None:
         people = load_people(connection, [p.customer_id for p in prospects])
     keyed, unknown = _keyed(rule, prospects, people)
-    known = decisions.decided(connection, rule.id, list(keyed))
-    fresh = {key: p for key, p in keyed.items() if key not in known}
+    if known is None:
+        known = decisions.decided_by(connection, sorted((rule.id, *key) for key in keyed))
+    fresh = {key: p for key, p in keyed.items() if (rule.id, *key) not in known}
     busy = contacts(connection, clerk, [customer_id for _, customer_id in fresh])
     judged: list[Judged] = []
     outside: list[str] = []
@@ -93,7 +102,13 @@ def judge_each(
             continue
         answer = clerk.answer(occurrence, person, part, busy.get(customer_id, QUIET))
         judged.append(clerk.judged(once, occurrence, person, answer))
-    return Judgement(judged, tuple(customer_id for _, customer_id in known), unknown, tuple(outside))
+    already = tuple(customer_id for once, customer_id in keyed if (once, customer_id) not in fresh)
+    return Judgement(judged, already, unknown, tuple(outside))
+
+
+def keys_of(rule: Rule, prospects: Sequence[Prospect], people: Mapping[str, Person]) -> list[Key]:
+    """What each of the prospects would be decided under."""
+    return [(rule.id, once, customer_id) for once, customer_id in _keyed(rule, prospects, people)[0]]
 
 
 def _keyed(

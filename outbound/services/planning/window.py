@@ -141,3 +141,20 @@ def open_pass(database: Database, active: Active, *, now: datetime, keyring: Key
         moved=found.moves,
         keyring=keyring,
     )
+
+
+def arrived(database: Database, active: Active, *, now: datetime, keyring: Keyring | None) -> Pass:
+    """A pass over pending events alone, for a caller who knows that there are some: nothing is read for it.
+
+    How far the calendar is planned is not its to say.
+    """
+    return Pass(
+        database=database,
+        active=active,
+        now=now,
+        after=now,
+        until=now,
+        stale=False,
+        buckets=Buckets(database, active.ruleset.policy),
+        keyring=keyring,
+    )

@@ -68,7 +68,8 @@ def store(database: Database, active: Active, verdicts: list[Verdict], *, at: An
     assert experiment is not None
     with database.write() as connection:
         version = active.ruleset.rules[rule].version
-        decisions.insert(connection, verdicts, rule=rule, rule_version=version, release=active.id, run_id="r1", now=at)
+        of_rule = decisions.Decided(rule=rule, rule_version=version, release=active.id, run_id="r1", verdicts=verdicts)
+        decisions.insert(connection, [of_rule], now=at)
         experiments.expose(connection, experiment, rule="winback", release=active.id, now=at)
 
 

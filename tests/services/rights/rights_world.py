@@ -60,7 +60,7 @@ def make_world(database: Database, keyring: Keyring) -> World:
             _message(world, who, f"{who}-{state}", once=f"order-{number}", state=state, run=run)
         _skip(world, who, run)
     with database.write() as connection:
-        runs.add_counts(connection, run, candidates=10, skipped=2, now=NOW)
+        runs.add_counts(connection, [runs.Added(run, 10, 2)], now=NOW)
     return world
 
 
