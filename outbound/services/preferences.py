@@ -117,10 +117,10 @@ def suppress(
 
 def require(connection: Connection, customer_id: str) -> str:
     """The id this customer lives on under. Raises OutboundError ``customer.unknown``."""
-    survivor = customers.survivors(connection, [customer_id]).get(customer_id)
-    if survivor is None and not customers.exists(connection, customer_id):
+    survivor = customers.survivor(connection, customer_id)
+    if survivor is None:
         raise OutboundError("customer.unknown", "no such customer", "import the customer first")
-    return survivor or customer_id
+    return survivor
 
 
 def refresh_zone(connection: Connection, customer_id: str) -> None:

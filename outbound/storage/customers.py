@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from outbound.domain.customer import AddressState, ChannelName, Scalar
 from outbound.storage import changes as change_log
 from outbound.storage.people import attributes_of
+from outbound.storage.prepared import Prepared
 from outbound.storage.sets import among, chunks, insert_into
 from outbound.storage.tables import address, customer, customer_change
 
@@ -26,6 +27,10 @@ COLUMNS = (
     "frequency",
 )
 """What a customer's row holds besides the attribute document."""
+
+_THIS = sa.bindparam("id", type_=sa.Text)
+_SURVIVOR = Prepared(sa.select(customer.c.merged_into).where(customer.c.id == _THIS))
+_MERGED_FROM = Prepared(sa.select(customer.c.id).where(customer.c.merged_into == _THIS).order_by(customer.c.id))
 
 ADDRESS_NAMES = {ChannelName.EMAIL: "email", ChannelName.SMS: "phone"}
 """The reserved attributes that addresses back, as history and conditions name them."""
@@ -75,10 +80,15 @@ def survivors(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def survivor(connection: Connection, customer_id: str) -> str | None:
+    """The id this customer lives on under: its own, unless it was merged. None for one the store does not know."""
+    found = _SURVIVOR.rows(connection, {"id": customer_id})
+    return (found[0][0] or customer_id) if found else None
+
+
 def merged_from(connection: Connection, customer_id: str) -> list[str]:
     """The ids that were merged into this customer."""
-    query = sa.select(customer.c.id).where(customer.c.merged_into == customer_id)
-    return list(connection.execute(query.order_by(customer.c.id)).scalars())
+    return [row[0] for row in _MERGED_FROM.rows(connection, {"id": customer_id})]
 
 
 def exists(connection: Connection, customer_id: str) -> bool:

@@ -10,6 +10,7 @@ from outbound.storage.tables.base import Json, table
 
 _PENDING = sa.text("pending")
 _LIVING = sa.text("merged_into IS NULL")
+_MERGED = sa.text("merged_into IS NOT NULL")
 _MOVED = sa.text("moved_from IS NOT NULL")
 _LINKED = sa.text("n > 0")
 _OPEN = sa.text("review = 'open'")
@@ -30,6 +31,8 @@ class CustomerRow(SQLModel, table=True):
         sa.Index("ix_customer_zone", "zone_source", "country"),
         # The customers of a zone in the order planning goes through them.
         sa.Index("ix_customer_zone_id", "zone_source", "id", sqlite_where=_LIVING, postgresql_where=_LIVING),
+        # A customer's other ids, which everything about one customer asks for.
+        sa.Index("ix_customer_merged", "merged_into", sqlite_where=_MERGED, postgresql_where=_MERGED),
         sa.Index("ix_customer_moved", "id", sqlite_where=_MOVED, postgresql_where=_MOVED),
     )
 
