@@ -15,18 +15,16 @@ from outbound.domain.errors import OutboundError
 from outbound.domain.ids import new_id
 from outbound.domain.keyring import Keyring
 from outbound.engine.machine_traffic import automated
-from outbound.engine.tracking import tracked
 from outbound.services import releases
-from outbound.services.inbox import settling
+from outbound.services.inbox import readers, settling
 from outbound.services.releases import Active
-from outbound.storage import delivery_events, locks, outbox, people
+from outbound.storage import delivery_events, locks, outbox
 from outbound.storage.database import Database
 from outbound.storage.delivery_events import Fact, Subject
 
 PAGE: Final = "page"
 _MOST: Final = 50
 """Hits of one kind that are kept of one message: whoever presses on learns nothing and fills nothing."""
-_WORD: Final = {DeliveryKind.OPENED: "opens", DeliveryKind.CLICKED: "clicks"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +84,10 @@ def note(database: Database, active: Active, keyring: Keyring, hit: Hit, *, now:
 
 
 def _allowed(connection: Connection, active: Active, hit: Hit) -> Subject | None:
-    """The leg that was a mail, if this may be noted of it: it was allowed when it was written, and still is."""
-    message = outbox.by_ids(connection, [hit.message_id]).get(hit.message_id)
-    if message is None or _WORD[hit.kind] not in (message.tracked or "").split():
-        return None
+    """The leg that was a mail, if this may be noted of it."""
     asked = DeliveryEvent(provider=PAGE, kind=hit.kind, ours=f"{hit.message_id}.0")
     about = delivery_events.subjects(connection, [asked]).get((asked.ours, ""))
-    topic = active.ruleset.policy.topics.get(message.topic)
-    if about is None or topic is None:
+    if about is None:
         return None
-    person = people.load_people(connection, [about.customer_id]).get(about.customer_id)
-    return about if person is not None and _WORD[hit.kind] in tracked(topic, person, about.channel).split() else None
+    noted = readers.allowed(connection, active.ruleset.policy, [about])
+    return about if hit.kind in noted.get(about.message_id, ()) else None

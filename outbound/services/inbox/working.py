@@ -19,7 +19,7 @@ from outbound.engine.machine_traffic import automated
 from outbound.engine.reply_words import Asked
 from outbound.services import preferences, sms_words
 from outbound.services.dispatch import points
-from outbound.services.inbox import contacts, settling
+from outbound.services.inbox import contacts, readers, settling
 from outbound.services.releases import Active
 from outbound.storage import delivery_events, inbox, locks, suppressions
 from outbound.storage.database import Database
@@ -37,7 +37,6 @@ MAIL = "mail"
 _BATCH = 100
 _TRIES = 5
 _KEPT = timedelta(days=90)
-_ENGAGED = (DeliveryKind.OPENED, DeliveryKind.CLICKED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +143,7 @@ class Inbox:
             matched = self._matched(connection, facts)
             placed = [(one, news, contacts.place(connection, news, self._keyring, now=now)) for one, news in people]
             _lock(connection, matched, [found.customer_id for _, _, found in placed])
-            fresh = delivery_events.keep(connection, matched)
+            fresh = delivery_events.keep(connection, self._of_readers(connection, matched, active))
             self._block_orphans(connection, fresh, active, now=now)
             settling.settle(connection, fresh, policy=active.ruleset.policy, keyring=self._keyring, now=now)
             kept = [
@@ -191,12 +190,25 @@ class Inbox:
                 continue
             digest = self._keyring.address_hash(about.channel.value, about.address) if about.address else ""
             why = ""
-            if fact.event.kind in _ENGAGED:
+            if fact.event.kind in readers.WORD:
                 left = sent.get((about.message_id, about.leg))
                 after = (fact.at - left).total_seconds() if left else None
                 why = automated(method="GET", user_agent=fact.event.user_agent, seconds=after)
             answer.append(replace(fact, subject=about, address_hash=digest, automated=why))
         return answer
+
+    @staticmethod
+    def _of_readers(connection: Connection, facts: Sequence[Fact], active: Active) -> list[Fact]:
+        """An open or click that may not be noted says no more than that the provider had the message (C43)."""
+        engaged = [fact.subject for fact in facts if fact.subject is not None and fact.event.kind in readers.WORD]
+        noted = readers.allowed(connection, active.ruleset.policy, engaged) if engaged else {}
+        return [
+            fact
+            if fact.event.kind not in readers.WORD
+            or (fact.subject is not None and fact.event.kind in noted.get(fact.subject.message_id, ()))
+            else replace(fact, event=replace(fact.event, kind=DeliveryKind.SENT), automated="", detail="")
+            for fact in facts
+        ]
 
     def _block_orphans(self, connection: Connection, fresh: Sequence[Fact], active: Active, *, now: datetime) -> None:
         """A hard bounce or complaint of a provider's own account counts, whoever sent the message."""

@@ -8,10 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from outbound.channels.webhooks.base import News
+from outbound.domain.consent import Evidence
 from outbound.domain.customer import ChannelName
 from outbound.domain.delivery import DeliveryEvent, DeliveryKind
 from outbound.domain.keyring import Keyring
-from outbound.services import releases, working_copy
+from outbound.services import preferences, releases, working_copy
 from outbound.services.inbox import MAIL, Inbox
 from outbound.services.inbox.receiving import keep, raw
 from outbound.services.releases import Active
@@ -26,11 +27,18 @@ M1 = "0193a1b2c3d47e5f8a9b0c1d2e3f4a5b"
 PHONE = "+393401234567"
 
 
+LETTER = b"titles: {it: La lettera del mese, en: The monthly letter}\n"
+TRACKED = LETTER + b"    track: [opens, clicks]\n  tracking: {class: marketing, titles: {en: Noting what I read}}\n"
+
+
 def active_release(folder: Path) -> Active:
-    """The shipped rules and templates, compiled once."""
+    """The shipped rules and templates, compiled once; opens and clicks of the letter are noted of who agreed."""
     database = Database(f"sqlite:///{folder / 'release.db'}")
     tables.metadata.create_all(database.engine)
     files = working_copy.read_files(ROOT / "rules", ROOT / "templates")
+    policy = files["rules/policy.yaml"]
+    assert policy.count(LETTER) == 1
+    files = {**files, "rules/policy.yaml": policy.replace(LETTER, TRACKED)}
     assert isinstance(releases.publish(database, files, by="test", now=NOW), releases.Published)
     found = releases.active(database)
     database.close()
@@ -95,6 +103,14 @@ def add_customer(
         store.apply(connection, update, source="test", now=NOW - timedelta(days=90))
 
 
+def agree(database: Database, identity: str = "ada") -> None:
+    """The customer agrees that opens and clicks are noted."""
+    said = Evidence(source="test", wording="Yes, you may note what I read.")
+    preferences.grant(
+        database, customer_id=identity, topic="tracking", channel=None, evidence=said, now=NOW - timedelta(days=80)
+    )
+
+
 def add_message(database: Database, identity: str = M1, *, state: str = "sent", **more: Any) -> None:
     """A message whose first leg left by e-mail an hour ago."""
     at = NOW - timedelta(hours=1)
@@ -122,6 +138,7 @@ def add_message(database: Database, identity: str = M1, *, state: str = "sent", 
         "not_before": at,
         "expires": NOW + timedelta(days=3),
         "state": state,
+        "tracked": "clicks opens",
         "message_id": f"<{identity}@shop.example>",
         "created_at": at,
         "updated_at": at,

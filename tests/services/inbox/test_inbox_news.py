@@ -6,11 +6,12 @@ from itertools import permutations
 
 import pytest
 import sqlalchemy as sa
-from inbox_kit import M1, NOW, PHONE, Post, add_customer, add_message, news
+from inbox_kit import M1, NOW, PHONE, Post, add_customer, add_message, agree, news
 
+from outbound.domain.consent import Evidence
 from outbound.domain.delivery import BounceKind, DeliveryEvent, DeliveryKind, RejectReason
 from outbound.domain.keyring import Keyring
-from outbound.services import customers
+from outbound.services import customers, preferences
 from outbound.services.releases import Active
 from outbound.storage import delivery_events, inbox, suppressions, tables
 from outbound.storage.database import Database
@@ -60,6 +61,7 @@ def test_f59_five_pieces_of_news_end_the_same_in_every_order(keyring: Keyring, s
     for number in range(len(orders)):
         who, address = f"c{number}", f"c{number}@example.org"
         add_customer(database, keyring, who, address)
+        agree(database, who)
         add_message(database, f"{number:032x}", state="uncertain", customer_id=who, address=address)
     for turn in range(len(STORY)):  # one piece of news of each story, then the next
         for number, order in enumerate(orders):
@@ -210,11 +212,34 @@ def test_f74_what_machines_open_and_click_is_kept_and_triggers_nothing(
     post: Post, kind: DeliveryKind, agent: str, at: timedelta, flag: str
 ) -> None:
     add_message(post.database)
+    agree(post.database)
     post.tell(news(kind, user_agent=agent, at=NOW - timedelta(hours=1) + at))
     assert post.rows(tables.delivery_event, "kind", "automated") == [(kind.value, flag)]
     assert post.events() == ([] if flag else [f"message.{kind.value}"])
     received = post.rows(tables.leg, "receipt_at")[0][0]
     assert (received is None) == bool(flag)
+
+
+@pytest.mark.parametrize("who", ["said nothing", "took it back", "was not asked for this message", "is not known yet"])
+def test_c43_what_a_provider_tells_of_readers_is_kept_of_who_agreed_only(post: Post, who: str) -> None:
+    """C43: of anybody else an open says that the provider has the message, which settles it, and no more."""
+    if who != "said nothing":
+        agree(post.database)
+    if who == "took it back":
+        said = Evidence(source="test")
+        preferences.withdraw(
+            post.database, customer_id="ada", topic="tracking", channel=None, evidence=said, now=NOW - timedelta(days=1)
+        )
+    if who != "is not known yet":
+        add_message(
+            post.database, state="uncertain", tracked="" if who == "was not asked for this message" else "opens"
+        )
+    post.tell(*(news(kind, user_agent="Mozilla/5.0 Firefox/121") for kind in (K.OPENED, K.CLICKED)))
+    if who == "is not known yet":
+        add_message(post.database, state="uncertain")
+        assert post.inbox.sweep(now=NOW).matched == 2
+    assert post.rows(tables.delivery_event, "kind", "automated", "detail") == [("sent", "", "")] * 2
+    assert (post.events(), post.rows(tables.leg, "receipt_at"), post.state()) == ([], [(None,)], "sent")
 
 
 def test_a_request_nobody_can_read_holds_up_no_other_and_is_given_up(post: Post) -> None:
