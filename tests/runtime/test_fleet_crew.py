@@ -1,17 +1,20 @@
 """The workers of one `outbound run --workers N`: started again when they die, ended with it, drained by its signal."""
 
 import asyncio
+import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from test_daemon_ends import planned, promises_hold, recipients
-from trial_shop import Shop, make_shop, until
+from trial_shop import Running, Shop, make_shop, until
 
 from outbound.runtime.crew import until_parent_ends
 from outbound.storage import overview
+from outbound.storage.database import Database
 from outbound.testing.postgres import empty_database
 from outbound.testing.smtp_server import SmtpServer
 from outbound.testing.twilio_double import TwilioDouble
@@ -56,6 +59,58 @@ def test_workers_share_the_work_are_started_again_and_drain_with_their_parent(
         )
     assert set(recipients(smtp)) <= set(everybody)
     promises_hold(shop, smtp)
+
+
+@pytest.mark.kill
+@pytest.mark.timeout(240)
+def test_a_fleet_is_restarted_one_by_one_hears_receipts_first_and_pauses_together(
+    fleet_shop: Shop, smtp: SmtpServer, twilio: TwilioDouble
+) -> None:
+    """Three processes: a rolling restart loses and doubles nothing; a pause stops all of them within a second."""
+    shop = fleet_shop
+    smtp.set_modes("sent=delay 0.3")
+    everybody = planned(shop, smtp, twilio, 900, more="[dispatch]\nslice = 20\n")
+    words = (("run", "--no-http"), ("worker",), ("worker",))
+    with shop.database() as database, contextlib.ExitStack() as stack:
+
+        def start(role: tuple[str, ...]) -> Running:
+            fresh = stack.enter_context(shop.start(*role))
+            until(lambda: holds_of(database, fresh.child.pid), f"{role[0]} to hold messages")
+            return fresh
+
+        fleet = [start(role) for role in words]
+        shop.run("event", "order.placed", "c000", "--data", "order_id=A1")
+        until(lambda: receipts(smtp), "the receipt", 10)
+        assert shop.states()["ready"] > 0, "the letters were over: this proved nothing"
+        for number, role in enumerate(words):
+            assert fleet[number].stop() == 0, fleet[number].err
+            fleet[number] = start(role)
+        smtp.set_modes()
+        until(lambda: shop.states() == {"sent": len(everybody) + 1}, "everybody's letter", 90)
+        assert sorted(recipients(smtp)) == sorted([*everybody, everybody[0]]), "each once, and one receipt"
+        smtp.set_modes("sent=delay 0.3")
+        shop.run("send", "letter", "--key", "second", "--customers", str(shop.folder / "recipients.csv"))
+        before = len(smtp.accepted())
+        until(lambda: len(smtp.accepted()) >= before + 60, "letters of the second run")
+        shop.run("pause", "all", "--reason", "wrong price")
+        time.sleep(1.0)
+        then = len(smtp.accepted())
+        time.sleep(1.5)
+        assert len(smtp.accepted()) == then < before + len(everybody)
+        for one in fleet:
+            assert one.stop() == 0, one.err
+    promises_hold(shop, smtp)
+
+
+def holds_of(database: Database, pid: int) -> int:
+    """How many messages a process holds now."""
+    with database.read() as connection:
+        return sum(one.holds for one in overview.daemons(connection) if one.pid == pid)
+
+
+def receipts(smtp: SmtpServer) -> int:
+    """How many receipts were accepted."""
+    return sum(one.facts.get("sender", "").startswith("orders@") for one in smtp.accepted())
 
 
 def test_a_worker_stops_when_its_parent_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
