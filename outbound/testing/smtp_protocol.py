@@ -381,7 +381,7 @@ def _plain_text(answer: str) -> str:
 def reset(transport: asyncio.WriteTransport) -> None:
     """Close with a TCP reset, as a crashed peer or a firewall does."""
     connection = transport.get_extra_info("socket")
-    if connection is not None:
+    if connection is not None and connection.fileno() >= 0:  # the other side may have closed it just now
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 
