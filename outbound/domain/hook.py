@@ -11,13 +11,17 @@ from outbound.domain.message_events import BUILT_IN
 
 CONSENT_CHANGED: Final = "consent.changed"
 """Somebody gave or took back a consent."""
+MESSAGE_FAILED: Final = "message.failed"
+"""A message ended without any provider taking it. Rules hear nothing of it: the run's report has it."""
 HOOK_TEST: Final = "webhook.test"
 """What ``outbound webhook test`` posts; nobody subscribes to it."""
 
-HOOK_EVENTS: Final = (*BUILT_IN, CONSENT_CHANGED)
+HOOK_EVENTS: Final = (*BUILT_IN, MESSAGE_FAILED, CONSENT_CHANGED)
 """Everything that a hook can be subscribed to."""
 
-TOLD_FIELDS: Final = frozenset({"rule", "message", "step", "topic", "channel", "kind", "interaction", "state"})
+TOLD_FIELDS: Final = frozenset(
+    {"rule", "message", "step", "topic", "channel", "kind", "interaction", "state", "bounce", "reason"}
+)
 """The fields of an event that leave: ids and words of our own. Never an address, what was said, or a link that acts."""
 
 

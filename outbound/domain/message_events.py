@@ -27,6 +27,11 @@ MESSAGE_EVENTS: Final = (
 MESSAGE_FIELDS: Final = ("rule", "message", "step", "topic", "channel")
 """Optional texts: the rule and the message it made, the step of a journey, topic and channel of the message."""
 
+BOUNCED: Final = "message.bounced"
+
+BOUNCED_FIELDS: Final = (*MESSAGE_FIELDS, "bounce")
+"""``bounce`` is whose fault it was: ``hard``, ``soft``, ``policy`` or ``sender`` (``domain.delivery.BounceKind``)."""
+
 ALWAYS: Final = ("rule", "message", "topic", "channel")
 """Those that every event about a message of ours carries. Somebody else's may lack them, and then they are missing."""
 
@@ -51,6 +56,7 @@ NOTED_FIELDS: Final = ("kind", "interaction", "message")
 
 BUILT_IN: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(MESSAGE_EVENTS, MESSAGE_FIELDS),
+    BOUNCED: BOUNCED_FIELDS,
     **dict.fromkeys(REQUEST_EVENTS, REQUEST_FIELDS),
     NOTED: NOTED_FIELDS,
 }

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from outbound.domain.customer import Event
-from outbound.domain.hook import TOLD_FIELDS, Hook, PostState
+from outbound.domain.hook import MESSAGE_FAILED, TOLD_FIELDS, Hook, PostState
 from outbound.domain.ids import new_id
 from outbound.domain.message_events import BUILT_IN
 from outbound.storage.bulk import insert_ignore, instant_writer, json_text
@@ -78,22 +78,32 @@ def tell_events(connection: Connection, events: Iterable[Event], *, now: datetim
 
 def tell_sent(connection: Connection, message_ids: Sequence[str], *, now: datetime) -> int:
     """Queue that these messages were accepted, once for each leg."""
-    if not message_ids or not any(f",{SENT}," in events for events in _subscribed(connection).values()):
+    return _tell_messages(connection, SENT, message_ids, now=now)
+
+
+def tell_failed(connection: Connection, message_ids: Sequence[str], *, now: datetime) -> int:
+    """Queue that these messages ended without being taken, with why."""
+    return _tell_messages(connection, MESSAGE_FAILED, message_ids, now=now)
+
+
+def _tell_messages(connection: Connection, event: str, message_ids: Sequence[str], *, now: datetime) -> int:
+    if not message_ids or not any(f",{event}," in events for events in _subscribed(connection).values()):
         return 0
     columns = (message.c.id, message.c.customer_id, message.c.rule, message.c.topic, message.c.step)
     query = (
-        sa.select(*columns, leg.c.n, leg.c.channel, message.c.sent_at)
+        sa.select(*columns, leg.c.n, leg.c.channel, message.c.sent_at, message.c.reason)
         .join(leg, sa.and_(leg.c.message_id == message.c.id, leg.c.n == message.c.leg))
         .where(among(connection, message.c.id, message_ids))
     )
     news = [
         Told(
-            event=SENT,
-            key=f"{SENT}/{row.id}.{row.n}",
+            event=event,
+            key=f"{event}/{row.id}.{row.n}",
             customer_id=row.customer_id,
             at=row.sent_at or now,
             data={"message": row.id, "rule": row.rule, "topic": row.topic, "channel": row.channel}
-            | ({"step": row.step} if row.step else {}),
+            | ({"step": row.step} if row.step else {})
+            | ({"reason": row.reason} if event == MESSAGE_FAILED else {}),
         )
         for row in connection.execute(query)
     ]

@@ -271,6 +271,8 @@ def _write_messages(connection: Connection, results: Sequence[Result], *, now: d
             hooks.tell_sent(connection, [r.message_id for r in some], now=now)
         else:
             connection.execute(_moved(state), [_row(result, state, now) for result in some])
+            if state is S.FAILED:
+                hooks.tell_failed(connection, [r.message_id for r in some if r.next_leg is None], now=now)
     _open_legs(connection, [r for r in results if r.next_leg is not None], now=now)
     for result in by_state[S.UNCERTAIN]:
         if result.resend_at is not None:

@@ -93,6 +93,10 @@ class Courier:
         self._names = tuple(names)
         self._dice = dice
 
+    def apart(self) -> list["Courier"]:
+        """One for each hook, with the same client."""
+        return [Courier(self._database, self._client, [name], dice=self._dice) for name in self._names]
+
     async def once(self, clock: Callable[[], datetime], in_thread: InThread[list[Post]]) -> int:
         """Claim what is due, post it and write down what came of it. Answers how many were posted."""
         due = await in_thread(lambda: self._claim(clock()))

@@ -5,6 +5,7 @@ time, a block stands, an event has the id of its leg, a leg is left once. So the
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.engine import Connection
@@ -14,6 +15,7 @@ from outbound.domain.customer import AddressState, ChannelName, Event
 from outbound.domain.delivery import BounceKind, DeliveryKind, RejectReason
 from outbound.domain.keyring import Keyring
 from outbound.domain.message import MessageState
+from outbound.domain.message_events import BOUNCED
 from outbound.domain.outcome import MAILBOX_UNUSABLE
 from outbound.domain.policy import Policy
 from outbound.services.blocks import blocks
@@ -32,9 +34,9 @@ _EVENTS = {
     K.DELIVERED: "message.delivered",
     K.OPENED: "message.opened",
     K.CLICKED: "message.clicked",
-    K.BOUNCED: "message.bounced",
-    K.REJECTED: "message.bounced",
-    K.FAILED: "message.bounced",
+    K.BOUNCED: BOUNCED,
+    K.REJECTED: BOUNCED,
+    K.FAILED: BOUNCED,
     K.COMPLAINED: "message.complained",
     K.UNSUBSCRIBED: "message.unsubscribed",
 }
@@ -120,7 +122,11 @@ def _blocks(
 def _told(fact: Fact, about: Subject, now: datetime) -> Event | None:
     """The event that rules may listen to. Machines' opens and clicks are none (F74)."""
     name = _EVENTS.get(fact.event.kind)
-    return None if name is None or fact.automated else message_event(name, about, at=fact.at, now=now)
+    if name is None or fact.automated:
+        return None
+    told = message_event(name, about, at=fact.at, now=now)
+    bounce = fact.event.bounce
+    return replace(told, data={**told.data, "bounce": bounce.value}) if name == BOUNCED and bounce else told
 
 
 def _leaves(fact: Fact, about: Subject, policy: Policy) -> bool:

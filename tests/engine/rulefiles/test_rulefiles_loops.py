@@ -8,7 +8,7 @@ import time
 import pytest
 from rulefile_samples import edited, good_files
 
-from outbound.domain.message_events import MESSAGE_EVENTS, MESSAGE_FIELDS
+from outbound.domain.message_events import BUILT_IN, MESSAGE_EVENTS, MESSAGE_FIELDS
 from outbound.domain.source import Severity
 from outbound.engine.rulefiles import load
 
@@ -150,7 +150,7 @@ def test_the_events_of_messages_are_declared_in_every_schema() -> None:
     ruleset = load(good_files()).ruleset
     assert ruleset is not None
     for event in MESSAGE_EVENTS:
-        assert tuple(ruleset.schema.events[event]) == MESSAGE_FIELDS
+        assert tuple(ruleset.schema.events[event]) == BUILT_IN[event]
         assert not any(field.required for field in ruleset.schema.events[event].values())
 
 

@@ -145,6 +145,9 @@ def test_c13_only_a_hard_bounce_blocks_the_address_and_moves_the_message_on(
     assert {reason for _, _, reason in post.blocks()} == blocked
     assert post.state() == ("ready" if moved else "sent")
     assert len(post.rows(tables.leg, "n")) == (2 if moved else 1)
+    assert [data.get("bounce") for (data,) in post.rows(tables.event, "data")] == [
+        told[name] for name in ("bounce",) if name in told
+    ]
 
 
 def test_soft_bounces_of_one_mailbox_on_three_days_block_it(post: Post) -> None:
