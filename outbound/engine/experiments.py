@@ -4,7 +4,8 @@ A bucket is the first 8 bytes (big-endian) of SHA-256(``salt:purpose:unit``) mod
 are separate purposes: with one shared hash, everybody inside a coverage of 20 % would land in the first variant.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import date
 from enum import StrEnum
@@ -52,6 +53,14 @@ def assign(
     if _within(experiment.holdout, salt, Purpose.HOLDOUT, unit):
         return Assignment(held_out_by=salt, experiment=salt)
     return Assignment(experiment=salt, variant=variant_at(experiment.variants, bucket(salt, Purpose.VARIANT, unit)))
+
+
+def held_globally(holdout: GlobalHoldout, customers: Iterable[str]) -> AbstractSet[str]:
+    """Whom of many customers the global holdout keeps silent, as `assign` says of each."""
+    if holdout.share <= 0:
+        return frozenset()
+    prefix = _prefix(holdout.id, Purpose.HOLDOUT)
+    return {identity for identity in customers if _place(prefix, identity) < holdout.share}
 
 
 def variant_at(variants: Mapping[str, Variant], place: int) -> str:

@@ -8,7 +8,7 @@ say (past contacts, a zone guessed from the phone number) is answered by the ful
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -43,8 +43,7 @@ class Wanted:
     addresses: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Profiled:
+class Profiled(NamedTuple):
     """One customer. ``profile`` is equal for those whom the gates cannot tell apart.
 
     ``shown`` has the wanted attributes as JSON text, then the wanted addresses; None where there is nothing.

@@ -15,6 +15,7 @@ from outbound.domain.customer import ChannelName
 from outbound.domain.decision import Skip
 from outbound.domain.rendered import RenderStop
 from outbound.domain.traffic import QUIET, Contact, Traffic
+from outbound.engine.experiments import held_globally
 from outbound.engine.ladder.cap import can_bind
 from outbound.services.planning.clerk import Answer, Clerk, Judged
 from outbound.services.planning.occurrence import Occurrence, is_shared
@@ -59,8 +60,7 @@ class Sorted:
 
 def fits(clerk: Clerk, occurrences: Iterable[Occurrence]) -> bool:
     """Whether a batch can be decided by likeness: one occurrence, one key for all, and people hashed by their id."""
-    first = next(iter(occurrences), None)
-    if first is None or any(one is not first for one in occurrences) or not is_shared(clerk.rule.once):
+    if len(set(map(id, occurrences))) != 1 or not is_shared(clerk.rule.once):
         return False
     experiment = clerk.rule.experiment
     return experiment is None or experiment.unit == _ID
@@ -76,7 +76,7 @@ def judge_alike(  # noqa: PLR0917 - what a batch is made of
     keys, outside = _keys(clerk, occurrence, profiles)
     keys |= {i: (keys[i], _kind_of(met)) for i, met in busy.items() if i in keys}
     # Without a zone in the store the ladder asks the phone number.
-    alone = {identity for identity in keys if not profiles[identity].zone_source}
+    alone = {identity for identity, one in profiles.items() if not one.profile[0] and identity in keys}
     known, strange = _known({i: key for i, key in keys.items() if i not in alone} if alone else keys, memory)
     if strange:
         _learn(connection, clerk, occurrence, strange, memory, busy)
@@ -112,8 +112,9 @@ def _keys(
     clerk: Clerk, occurrence: Occurrence, profiles: Mapping[str, Profiled]
 ) -> tuple[dict[str, Hashable], list[str]]:
     """What the ladder can tell of each, their part in experiments included; and who is outside the experiment."""
-    if clerk.rule.experiment is None and clerk.holdout is None:
-        return {identity: one.profile for identity, one in profiles.items()}, []
+    if clerk.rule.experiment is None:
+        held = held_globally(clerk.holdout, profiles) if clerk.holdout is not None else frozenset[str]()
+        return {identity: (one.profile, identity in held) for identity, one in profiles.items()}, []
     keys: dict[str, Hashable] = {}
     outside: list[str] = []
     zones: dict[str, ZoneInfo] = {}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 from zoneinfo import ZoneInfo
 
 from outbound.domain.customer import AddressState, ChannelName
@@ -47,8 +47,7 @@ class Answer:
     variant: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """One candidate with the answer. ``context`` is the JSON its template will read, None when skipped."""
 
     once: str

@@ -1,9 +1,10 @@
 """Turn a decided batch into rows: decision and outbox message of a candidate appear together or not at all."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -115,7 +116,7 @@ def write(connection: Connection, active: Active, drawn: Sequence[Drawn], *, now
             rule_version=one.rule.version,
             release=active.id,
             run_id=one.run_id,
-            verdicts=[verdict_of(candidate) for candidate in judged],
+            verdicts=verdicts_of(judged),
         )
         for one, judged in zip(drawn, kept, strict=True)
     ]
@@ -173,19 +174,16 @@ def _expose(connection: Connection, active: Active, rule: Rule, judged: Sequence
             experiments.expose(connection, holdout, release=active.id, now=now)
 
 
-def costs_of(candidates: Iterable[Judged], active: Active, rule: Rule) -> Counter[str]:
+def costs_of(candidates: Sequence[Judged], active: Active, rule: Rule) -> Counter[str]:
     """What the messages will cost by channel, in millionths: on their first channel, SMS as long as the sample."""
     policy, parts = active.ruleset.policy, parts_of(active, rule)
-    answers: dict[int, Answer] = {}
-    messages: Counter[int] = Counter()
-    for one in candidates:
-        if one.answer.channels:
-            answers[id(one.answer)] = one.answer
-            messages[id(one.answer)] += 1
+    answers = {id(one.answer): one.answer for one in candidates}
+    messages = Counter([id(one.answer) for one in candidates])
     costs: Counter[str] = Counter()
     for key, answer in answers.items():
-        channel = answer.channels[0]
-        costs[channel.value] += messages[key] * price(policy, channel, answer.country, parts=parts)
+        if answer.channels:
+            channel = answer.channels[0]
+            costs[channel.value] += messages[key] * price(policy, channel, answer.country, parts=parts)
     return costs
 
 
@@ -218,29 +216,43 @@ def skip_all(
     return counts
 
 
-def verdict_of(one: Judged) -> Verdict:
-    """The decision as it is kept."""
-    answer = one.answer
+def verdicts_of(judged: Sequence[Judged]) -> list[Verdict]:
+    """The decisions as they are kept; an answer that many share is put into words once."""
+    told: dict[int, tuple[str, str, str, str, str, str]] = {}
+    verdicts = []
+    for once, customer_id, _, answer, _ in judged:
+        words = told.get(id(answer))
+        if words is None:
+            words = told[id(answer)] = _told(answer)
+        verdicts.append(Verdict(once, customer_id, *words))
+    return verdicts
+
+
+def _told(answer: Answer) -> tuple[str, str, str, str, str, str]:
+    """What a verdict says of an answer: verdict, reason, detail, channel, experiment, variant."""
     match answer.decision:
         case Send(channel=channel):
-            told = ("send", "", "", channel.value)
+            return "send", "", "", channel.value, answer.experiment, answer.variant
         case Hold(reason=reason):
-            told = ("hold", reason.code.value, reason.detail, answer.channels[0].value)
+            channel = answer.channels[0]
+            return "hold", reason.code.value, reason.detail, channel.value, answer.experiment, answer.variant
         case Skip(reason=reason):
-            told = ("skip", reason.code.value, reason.detail, "")
-    return Verdict(one.once, one.customer_id, *told, answer.experiment, answer.variant)
+            return "skip", reason.code.value, reason.detail, "", answer.experiment, answer.variant
 
 
 def count(verdicts: Sequence[Verdict]) -> Counts:
     """The sums of some decisions."""
     counts = Counts(candidates=len(verdicts))
-    for verdict in verdicts:
-        if verdict.verdict == "skip":
-            counts.skipped += 1
-            counts.skipped_by[verdict.reason] += 1
+    for (verdict, reason, channel), many in Counter(map(_KIND, verdicts)).items():
+        if verdict == "skip":
+            counts.skipped += many
+            counts.skipped_by[reason] += many
             continue
-        counts.messages += 1
-        counts.channels[verdict.channel] += 1
-        if verdict.verdict == "hold":
-            counts.held[verdict.reason] += 1
+        counts.messages += many
+        counts.channels[channel] += many
+        if verdict == "hold":
+            counts.held[reason] += many
     return counts
+
+
+_KIND = attrgetter("verdict", "reason", "channel")

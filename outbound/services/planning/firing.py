@@ -184,11 +184,8 @@ def _look(
 
 
 def _matched(looked_at: Iterable[tuple[str, int]], target: Target) -> list[Prospect]:
-    return [
-        Prospect(customer_id=customer, occurrence=target.occurrence)
-        for customer, miss in looked_at
-        if miss == audience.MATCHED
-    ]
+    occurrence = target.occurrence
+    return [Prospect(customer, occurrence) for customer, miss in looked_at if miss == audience.MATCHED]
 
 
 def _who(rule: Rule, firing: Firing, now: datetime, dialect: str) -> list[sa.ColumnElement[bool]]:

@@ -16,7 +16,7 @@ from outbound.domain.rule import Rule
 from outbound.engine.costs import price
 from outbound.engine.limits import PAST_RUNS, exceeded, usual
 from outbound.services.planning.alike import Memory
-from outbound.services.planning.enqueue import costs_of, count, parts_of, verdict_of
+from outbound.services.planning.enqueue import costs_of, count, parts_of, verdicts_of
 from outbound.services.planning.judge import judge
 from outbound.services.planning.occurrence import Prospect
 from outbound.services.planning.report import Counts
@@ -137,7 +137,7 @@ def rehearse(
 ) -> Counts:
     """What planning would decide about these, without writing anything. ``memory`` as for ``judge``."""
     judgement = judge(connection, active, rule, list(prospects), now=now, memory=memory)
-    counts = count([verdict_of(one) for one in judgement.candidates])
+    counts = count(verdicts_of(judgement.candidates))
     counts.costs = costs_of(judgement.candidates, active, rule)
     counts.already = len(judgement.already)
     return counts

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from outbound.domain.customer import Customer, Event, Scalar
@@ -31,8 +31,7 @@ class Occurrence:
     depth: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prospect:
+class Prospect(NamedTuple):
     """A customer who matched, with ``who`` true, before the ladder has spoken."""
 
     customer_id: str

@@ -160,7 +160,7 @@ def test_a_zone_that_only_the_phone_number_tells_is_never_shared(database: Datab
     """Two people alike in everything the store says, with numbers of Japan and Germany: each has their own clock."""
     unknown = {**_USUAL, "zone_source": "", "country": None}
     prospects = [Prospect(customer_id=f"p-{n:03}", occurrence=_occurrence(own_zone=True)) for n in range(2)]
-    prospects = [replace(one, occurrence=prospects[0].occurrence) for one in prospects]
+    prospects = [one._replace(occurrence=prospects[0].occurrence) for one in prospects]
     with _store(database, [unknown, unknown]) as connection:
         found = judge(connection, active, active.ruleset.rules["plain"], prospects, now=NOW).candidates
     assert [one.answer.zone.key for one in found] == ["Asia/Tokyo", "Europe/Berlin"]
