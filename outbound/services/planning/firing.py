@@ -5,7 +5,7 @@ last range. Killed anywhere, the next pass goes on behind the last committed ran
 tail (fault F02). Two planners take the ranges in turn under the rule's lock.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -62,12 +62,22 @@ def plan_firing(database: Database, active: Active, firing: Firing, *, now: date
     """Plan everything that is left of a firing. Harmless when it is planned already."""
     total, rule = Counts(), firing.rule
     ahead = _survey(database, active, firing, now=now) if limits.uncounted(database, rule, firing.slot) else None
+    who = _who(rule, firing, now, database.engine.dialect.name)
     for number, target in enumerate(firing.targets):
         last, memory, again = number == len(firing.targets) - 1, Memory(), False
         while True:
             with uncollected():
                 planned = _plan_range(
-                    database, active, firing, target, last=last, now=now, ahead=ahead, memory=memory, again=again
+                    database,
+                    active,
+                    firing,
+                    target,
+                    who=who,
+                    last=last,
+                    now=now,
+                    ahead=ahead,
+                    memory=memory,
+                    again=again,
                 )
             if planned is None:
                 break
@@ -85,11 +95,12 @@ def _survey(database: Database, active: Active, firing: Firing, *, now: datetime
     """What is left of a run over all its zones, judged and not written, a key range in memory at a time."""
     counts = Counts()
     for one in firing.run() if firing.run else (firing,):
+        who = _who(one.rule, one, now, database.engine.dialect.name)
         for target in one.targets:
             after, looked_at, memory = "", None, Memory()
             while looked_at is None or len(looked_at) == RANGE:
                 with database.read() as connection:
-                    looked_at = _look(connection, one, target, after=after, now=now)
+                    looked_at = _look(connection, one, target, who, after=after)
                     matched = _matched(looked_at, target)
                     counts.add(limits.rehearse(connection, active, one.rule, matched, now=now, memory=memory))
                 after = looked_at[-1][0] if looked_at else after
@@ -110,6 +121,7 @@ def _plan_range(
     firing: Firing,
     target: Target,
     *,
+    who: Sequence[sa.ColumnElement[bool]],
     last: bool,
     now: datetime,
     ahead: Counted | None,
@@ -129,7 +141,7 @@ def _plan_range(
             return None
         begun = runs.find_run(connection, rule=rule.id, slot=firing.slot)
         number, after = runs.progress(connection, begun, progress_key) if begun else (0, "")
-        looked_at = _look(connection, firing, target, after=after, now=now, again=again)
+        looked_at = _look(connection, firing, target, who, after=after, again=again)
         counts, stopped = Counts(), False
         if looked_at:
             run_id = begun or runs.open_run(
@@ -165,7 +177,13 @@ def _plan_range(
 
 
 def _look(
-    connection: Connection, firing: Firing, target: Target, *, after: str, now: datetime, again: bool = False
+    connection: Connection,
+    firing: Firing,
+    target: Target,
+    who: Sequence[sa.ColumnElement[bool]],
+    *,
+    after: str,
+    again: bool = False,
 ) -> list[tuple[str, int]]:
     """The next key range of a target: who is in it, and who of them matches."""
     rule = firing.rule
@@ -176,7 +194,7 @@ def _look(
         connection,
         members=firing.bucket.members,
         match=target.match,
-        who=_who(rule, firing, now, connection.dialect.name),
+        who=who,
         after=after,
         size=RANGE,
         decided=decided,
@@ -189,6 +207,7 @@ def _matched(looked_at: Iterable[tuple[str, int]], target: Target) -> list[Prosp
 
 
 def _who(rule: Rule, firing: Firing, now: datetime, dialect: str) -> list[sa.ColumnElement[bool]]:
+    """The lines of ``who`` as SQL, made once for all key ranges of a firing."""
     at = max(now, firing.nominal)
     return [
         clause_sql(clause, now=at, today=firing.today, zone=firing.bucket.zone, dialect=dialect) for clause in rule.who
