@@ -23,6 +23,7 @@ from outbound.services import refusals
 from outbound.services.baselines import index_attributes, take_baselines
 from outbound.services.experiment_freeze import frozen_problems
 from outbound.services.retyped import stored_misfits
+from outbound.storage import hooks, sent_news
 from outbound.storage import releases as store
 from outbound.storage.database import Database
 
@@ -160,11 +161,17 @@ def _publish(
             take_baselines(connection, checked.ruleset, before=before, include_current=include_current, now=now)
             store.activate(connection, release_id, by=by, now=now)
         index_attributes(connection, checked.ruleset.schema)
+        sent_news.listen(connection, heard=_hears_sent(files))
         refusals.forget(connection)
     compiled = Active(id=release_id, ruleset=checked.ruleset, templates=checked.templates)
     _cache.keep((str(database.url), release_id, 0), compiled)
     warnings = tuple(p for p in checked.problems if p.severity is Severity.WARNING)
     return Published(id=release_id, changed=changed, rules=len(checked.ruleset.rules), warnings=warnings)
+
+
+def _hears_sent(files: Files) -> bool:
+    """Whether a rule may listen to what leaves: a name in a remark counts too, and costs a row for each message."""
+    return any(hooks.SENT.encode() in text for path, text in files.items() if path.startswith("rules/"))
 
 
 def _running_schema(database: Database) -> Schema | None:

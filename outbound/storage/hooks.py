@@ -78,24 +78,33 @@ def tell_events(connection: Connection, events: Iterable[Event], *, now: datetim
 
 def tell_sent(connection: Connection, message_ids: Sequence[str], *, now: datetime) -> int:
     """Queue that these messages were accepted, once for each leg."""
-    return _tell_messages(connection, SENT, message_ids, now=now)
+    return tell(connection, sent(connection, message_ids, now=now), now=now) if _wanted(connection, SENT) else 0
 
 
 def tell_failed(connection: Connection, message_ids: Sequence[str], *, now: datetime) -> int:
     """Queue that these messages ended without being taken, with why."""
-    return _tell_messages(connection, MESSAGE_FAILED, message_ids, now=now)
-
-
-def _tell_messages(connection: Connection, event: str, message_ids: Sequence[str], *, now: datetime) -> int:
-    if not message_ids or not any(f",{event}," in events for events in _subscribed(connection).values()):
+    if not message_ids or not _wanted(connection, MESSAGE_FAILED):
         return 0
+    return tell(connection, _of_messages(connection, MESSAGE_FAILED, message_ids, now=now), now=now)
+
+
+def sent(connection: Connection, message_ids: Sequence[str], *, now: datetime) -> list[Told]:
+    """The news that these messages were accepted."""
+    return _of_messages(connection, SENT, message_ids, now=now)
+
+
+def _wanted(connection: Connection, event: str) -> bool:
+    return any(f",{event}," in events for events in _subscribed(connection).values())
+
+
+def _of_messages(connection: Connection, event: str, message_ids: Sequence[str], *, now: datetime) -> list[Told]:
     columns = (message.c.id, message.c.customer_id, message.c.rule, message.c.topic, message.c.step)
     query = (
         sa.select(*columns, leg.c.n, leg.c.channel, message.c.sent_at, message.c.reason)
         .join(leg, sa.and_(leg.c.message_id == message.c.id, leg.c.n == message.c.leg))
         .where(among(connection, message.c.id, message_ids))
     )
-    news = [
+    return [
         Told(
             event=event,
             key=f"{event}/{row.id}.{row.n}",
@@ -107,7 +116,6 @@ def _tell_messages(connection: Connection, event: str, message_ids: Sequence[str
         )
         for row in connection.execute(query)
     ]
-    return tell(connection, news, now=now)
 
 
 def everything(connection: Connection) -> list[Hook]:

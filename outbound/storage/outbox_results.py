@@ -21,7 +21,7 @@ from outbound.domain.customer import ChannelName
 from outbound.domain.message import MessageState
 from outbound.domain.outcome import Outcome, OutcomeKind, Phase
 from outbound.domain.reasons import Reason
-from outbound.storage import bounces, hooks, suppressions
+from outbound.storage import bounces, hooks, sent_news, suppressions
 from outbound.storage.for_each import ForEach, Values
 from outbound.storage.outbox import move, state_is
 from outbound.storage.outbox_bound import SQLITE, among_ids, bind_ids
@@ -268,7 +268,7 @@ def _write_messages(connection: Connection, results: Sequence[Result], *, now: d
     for state, some in by_state.items():
         if state is S.SENT:
             connection.execute(_sent(dialect), {**bind_ids(dialect, (r.message_id for r in some)), "b_now": now})
-            hooks.tell_sent(connection, [r.message_id for r in some], now=now)
+            sent_news.tell(connection, [r.message_id for r in some], now=now)
         else:
             connection.execute(_moved(state), [_row(result, state, now) for result in some])
             if state is S.FAILED:
@@ -335,5 +335,5 @@ def _prove(connection: Connection, late: Sequence[Result], *, now: datetime) -> 
         values = {"reason": "", "detail": "late_evidence", "sent_at": now, "updated_at": now}
         if connection.execute(change.values(**values)).rowcount:
             proved.add(result.attempt_id)
-            hooks.tell_sent(connection, [result.message_id], now=now)
+            sent_news.tell(connection, [result.message_id], now=now)
     return frozenset(proved)

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from outbound.domain.message import MessageState
 from outbound.domain.outcome import OutcomeKind, Phase
-from outbound.storage import hooks, locks
+from outbound.storage import locks, sent_news
 from outbound.storage.outbox import move, state_is
 from outbound.storage.sets import among, chunks
 from outbound.storage.tables import attempt, leg, message
@@ -104,7 +104,7 @@ def was_sent(connection: Connection, ids: Sequence[str], *, detail: str, now: da
     moved = connection.execute(
         move(S.SENT, S.UNCERTAIN).where(among(connection, message.c.id, ids)).values(**values)
     ).rowcount
-    hooks.tell_sent(connection, ids, now=now)
+    sent_news.tell(connection, ids, now=now)
     return moved
 
 

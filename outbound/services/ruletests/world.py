@@ -22,7 +22,7 @@ from outbound.services.forecast.unplugged import Account, unplugged
 from outbound.services.preferences import refresh_zone
 from outbound.services.releases import Active
 from outbound.services.ruletests.values import Ambit, Happening, RuleTest, Somebody, Words
-from outbound.storage import consents, customers, events, suppressions
+from outbound.storage import consents, customers, events, sent_news, suppressions
 from outbound.storage.customers import StoredAddress, Update
 from outbound.storage.database import Database
 from outbound.storage.people import load_people
@@ -57,6 +57,7 @@ def live_through(scratch: Database, test: RuleTest, active: Active) -> None:
         for number, one in enumerate(test.happenings):
             if one.event and one.at < test.start:
                 events.append(connection, _events_of(one, number), now=one.at, fire=False)
+        sent_news.listen(connection, heard=True)
         take_baselines(connection, active.ruleset, before={}, include_current=False, now=test.start)
     accounts = [Account(channel=channel, name=channel.value) for channel in ChannelName]
     kit = unplugged(scratch, accounts, keyring=KEYRING, active=lambda: active)
