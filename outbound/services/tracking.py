@@ -1,7 +1,8 @@
 """What becomes of a link that leads through us: the reader goes on in any case, and it is noted where they agreed.
 
 A hit is kept as news of the message under the provider ``page``, with why it is likely a machine's (fault F74). A
-person's is ``message.opened`` or ``message.clicked``, once for each message, and proves that the message arrived.
+person's is ``message.opened`` or ``message.clicked``, once for each message, and proves that the message arrived. A
+click is a person's only once the daemon has looked, seconds later, what else of the mail was followed with it.
 """
 
 from dataclasses import dataclass
@@ -29,12 +30,13 @@ _MOST: Final = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """One request for a link or picture of a message. ``method`` and ``user_agent`` as the request had them."""
+    """One request for a picture or ``link`` (its id) of a message; ``method`` and ``user_agent`` as it had them."""
 
     message_id: str
     kind: DeliveryKind
     method: str
     user_agent: str = ""
+    link: bytes = b""
 
 
 def destination(database: Database, active: Active, message_id: str, link: bytes) -> str | None:
@@ -66,6 +68,7 @@ def note(database: Database, active: Active, keyring: Keyring, hit: Hit, *, now:
         locks.customers(connection, [about.customer_id])
         left = delivery_events.left_at(connection, [about.message_id]).get((about.message_id, about.leg))
         seconds = (now - left).total_seconds() if left else None
+        why = automated(method=hit.method, user_agent=hit.user_agent, seconds=seconds)
         news = DeliveryEvent(provider=PAGE, kind=hit.kind, ours=f"{about.message_id}.{about.leg}", at=now)
         fact = Fact(
             event=news,
@@ -75,7 +78,8 @@ def note(database: Database, active: Active, keyring: Keyring, hit: Hit, *, now:
             received_at=now,
             proven=True,
             address_hash=keyring.address_hash(about.channel.value, about.address) if about.address else "",
-            automated=automated(method=hit.method, user_agent=hit.user_agent, seconds=seconds),
+            automated=readers.first_judged(news, why),
+            link=hit.link.hex(),
             subject=about,
         )
         delivery_events.keep(connection, [fact])

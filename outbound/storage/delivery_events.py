@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -61,6 +61,7 @@ class Fact:
     detail: str = ""
     address_hash: str = ""
     automated: str = ""
+    link: str = ""
     subject: Subject | None = None
 
 
@@ -205,6 +206,45 @@ def tried(connection: Connection, message_id: str) -> set[ChannelName]:
     return {ChannelName(name) for name in connection.execute(query).scalars()}
 
 
+def waiting(connection: Connection, *, until: datetime, limit: int = 500) -> list[Fact]:
+    """Clicks that came before ``until`` and are not judged, with the legs they are about."""
+    columns = (delivery_event, delivery_event.c.message_id.label("about"), delivery_event.c.leg.label("about_leg"))
+    query = (
+        sa.select(*columns)
+        .where(delivery_event.c.automated == sa.literal_column("'waits'"), delivery_event.c.received_at <= until)
+        .order_by(delivery_event.c.received_at)
+        .limit(limit)
+    )
+    found = []
+    for row in connection.execute(query):
+        fact = _fact(row)
+        found.append(replace(fact, event=replace(fact.event, ours=f"{row.about}.{row.about_leg}")))
+    about = subjects(connection, [fact.event for fact in found])
+    return [replace(fact, subject=about.get((fact.event.ours, fact.event.reference))) for fact in found]
+
+
+def clicks(connection: Connection, message_ids: Sequence[str]) -> dict[str, list[tuple[datetime, str]]]:
+    """When which link of each message was followed, by persons and machines."""
+    found: dict[str, list[tuple[datetime, str]]] = {}
+    query = sa.select(delivery_event.c.message_id, delivery_event.c.at, delivery_event.c.link)
+    mine = among(connection, delivery_event.c.message_id, message_ids)
+    for row in connection.execute(query.where(mine, delivery_event.c.link.is_not(None))):
+        found.setdefault(row[0], []).append((row[1], row[2]))
+    return found
+
+
+def judged(connection: Connection, facts: Sequence[Fact]) -> None:
+    """Write down why these clicks are likely a machine's, or that they are a person's (``automated``)."""
+    change = (
+        sa.update(delivery_event)
+        .where(delivery_event.c.provider == sa.bindparam("b_provider"), delivery_event.c.key == sa.bindparam("b_key"))
+        .values(automated=sa.bindparam("b_automated"))
+    )
+    rows = [{"b_provider": f.event.provider, "b_key": f.key, "b_automated": f.automated} for f in facts]
+    if rows:
+        connection.execute(change, rows)
+
+
 def hits(connection: Connection, message_id: str, kind: DeliveryKind, provider: str) -> int:
     """How often a provider told of a message in this way."""
     query = sa.select(sa.func.count()).where(
@@ -306,6 +346,7 @@ def _row(fact: Fact) -> dict[str, Any]:
         "address_hash": fact.address_hash,
         "proven": fact.proven,
         "automated": fact.automated,
+        "link": fact.link or None,
         "at": fact.at,
         "received_at": fact.received_at,
     }
@@ -331,4 +372,5 @@ def _fact(row: Any) -> Fact:
         detail=row.detail,
         address_hash=row.address_hash,
         automated=row.automated,
+        link=row.link or "",
     )

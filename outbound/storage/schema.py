@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from outbound.domain.errors import OutboundError
 from outbound.storage.database import Database
 
-REVISIONS = tuple(f"{number:04}" for number in range(1, 16))
+REVISIONS = tuple(f"{number:04}" for number in range(1, 17))
 """Every migration in ``migrations/versions``, oldest first. Written here so that a command need not load Alembic."""
 
 

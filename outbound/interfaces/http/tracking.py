@@ -26,10 +26,10 @@ def group(site: Site, pages: Pages) -> Group:
     """``/l/TOKEN`` and ``/o/TOKEN``. Query and body are never read."""
     router = APIRouter()
 
-    def note(message_id: str, kind: DeliveryKind, request: Request) -> None:
+    def note(message_id: str, kind: DeliveryKind, request: Request, link: bytes = b"") -> None:
         """Note it; the reader goes on whatever becomes of that."""
         agent = request.headers.get("user-agent", "")[:500]
-        hit = Hit(message_id=message_id, kind=kind, method=request.method, user_agent=agent)
+        hit = Hit(message_id=message_id, kind=kind, method=request.method, user_agent=agent, link=link)
         try:
             tracking.note(site.database, releases.running(site.database), site.links.keyring, hit, now=site.now())
         except SQLAlchemyError as error:
@@ -43,7 +43,7 @@ def group(site: Site, pages: Pages) -> Group:
         leads_to = tracking.destination(site.database, active, *found) if found else None
         if found is None or leads_to is None:
             return pages.unknown(active, request)
-        note(found[0], DeliveryKind.CLICKED, request)
+        note(found[0], DeliveryKind.CLICKED, request, found[1])
         return RedirectResponse(leads_to, 302, headers=_FRESH)
 
     @router.api_route("/o/{token}", methods=["GET", "HEAD"])

@@ -15,7 +15,7 @@ from outbound.domain.delivery import DeliveryEvent, DeliveryKind
 from outbound.domain.errors import OutboundError
 from outbound.domain.incoming import IncomingMessage
 from outbound.domain.keyring import Keyring
-from outbound.engine.machine_traffic import automated
+from outbound.engine.machine_traffic import JUDGED_AFTER, automated
 from outbound.engine.reply_words import Asked
 from outbound.services import preferences, sms_words
 from outbound.services.dispatch import points
@@ -99,6 +99,10 @@ class Inbox:
             _lock(connection, known)
             delivery_events.adopt(connection, known)
             settling.settle(connection, known, policy=active.ruleset.policy, keyring=self._keyring, now=now)
+            clicks = delivery_events.waiting(connection, until=now - JUDGED_AFTER)
+            _lock(connection, clicks)
+            judged = readers.judge(connection, clicks)
+            settling.settle(connection, judged, policy=active.ruleset.policy, keyring=self._keyring, now=now)
             proved = settling.prove(connection, now=now)
             inbox.empty_before(connection, now - _KEPT)
         return Worked(matched=len(known), proved=proved)
@@ -189,12 +193,13 @@ class Inbox:
                 answer.append(fact)
                 continue
             digest = self._keyring.address_hash(about.channel.value, about.address) if about.address else ""
-            why = ""
+            why = link = ""
             if fact.event.kind in readers.WORD:
                 left = sent.get((about.message_id, about.leg))
                 after = (fact.at - left).total_seconds() if left else None
                 why = automated(method="GET", user_agent=fact.event.user_agent, seconds=after)
-            answer.append(replace(fact, subject=about, address_hash=digest, automated=why))
+                why, link = readers.first_judged(fact.event, why), readers.link_of(fact.event.url)
+            answer.append(replace(fact, subject=about, address_hash=digest, automated=why, link=link))
         return answer
 
     @staticmethod
@@ -206,7 +211,7 @@ class Inbox:
             fact
             if fact.event.kind not in readers.WORD
             or (fact.subject is not None and fact.event.kind in noted.get(fact.subject.message_id, ()))
-            else replace(fact, event=replace(fact.event, kind=DeliveryKind.SENT), automated="", detail="")
+            else replace(fact, event=replace(fact.event, kind=DeliveryKind.SENT), automated="", link="", detail="")
             for fact in facts
         ]
 

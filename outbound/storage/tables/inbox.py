@@ -11,6 +11,7 @@ from outbound.storage.tables.base import Json, table
 _WAITING = sa.text("processed_at IS NULL")
 _ORPHAN = sa.text("message_id = ''")
 
+_WAITS = sa.text("automated = 'waits'")
 _COMPLAINED = sa.text("kind = 'complained'")
 
 
@@ -44,7 +45,8 @@ class DeliveryEventRow(SQLModel, table=True):
 
     ``message_id`` is empty while no message of ours is known under ``reference`` or ``ours``: an orphan, looked for
     again for a day. ``proven``: whoever told it is who it says, so that it may change something. ``at`` is the
-    provider's time. ``automated``: why an open or click is likely a machine's, empty for a person's.
+    provider's time. ``automated``: why an open or click is likely a machine's, empty for a person's, ``waits`` for a
+    click that is not judged yet; ``link`` is a hash of where it led.
     """
 
     __tablename__ = "delivery_event"
@@ -53,6 +55,7 @@ class DeliveryEventRow(SQLModel, table=True):
         sa.Index("ix_delivery_event_message", "message_id", "leg"),
         sa.Index("ix_delivery_event_hash", "address_hash", "at"),
         sa.Index("ix_delivery_event_complained", "at", sqlite_where=_COMPLAINED, postgresql_where=_COMPLAINED),
+        sa.Index("ix_delivery_event_waits", "received_at", sqlite_where=_WAITS, postgresql_where=_WAITS),
         sa.Index("ix_delivery_event_orphan", "received_at", sqlite_where=_ORPHAN, postgresql_where=_ORPHAN),
     )
 
@@ -72,6 +75,7 @@ class DeliveryEventRow(SQLModel, table=True):
     address_hash: str = ""
     proven: bool = True
     automated: str = ""
+    link: str | None = None
     at: datetime
     received_at: datetime
 

@@ -14,7 +14,8 @@ from trial_shop import make_shop
 
 from outbound.domain.consent import Evidence
 from outbound.domain.keyring import Keyring
-from outbound.services import preferences
+from outbound.services import preferences, releases
+from outbound.services.inbox import Inbox
 from outbound.storage import tables
 
 OIL = "https://oil.example/new?year=2026&tin=3"
@@ -107,9 +108,13 @@ def test_c43_links_lead_straight_there_unless_topic_and_consent_allow(sent: Sent
         assert site.fetch("GET", sent.pixels[0], headers=READER)[1]["content-type"] == "image/gif"
         status, headers, _ = site.fetch("GET", sent.links[0], headers=READER)
         assert (status, headers["location"], headers["cache-control"]) == (302, OIL, "no-store")
+        assert noted(site) == [("clicked", "ada", "waits"), ("opened", "ada", "")]
+        assert events(site) == ["message.opened"]
+        judge(site, keyring)
         assert noted(site) == [("clicked", "ada", ""), ("opened", "ada", "")]
         assert events(site) == ["message.clicked", "message.opened"]
         site.fetch("GET", sent.links[0], headers=READER)
+        judge(site, keyring)
         assert events(site) == ["message.clicked", "message.opened"], "rules hear of it once"
         evidence = Evidence(source="test")
         preferences.withdraw(
@@ -152,6 +157,12 @@ def test_f70_a_link_leads_only_to_what_a_template_says(sent: Sent, keyring: Keyr
             assert status in {404, 429}, at
         other = sent.pixels[0].removeprefix("/o/")
         assert "location" not in site.fetch("GET", f"/l/{other}")[1], "a token of another purpose"
+
+
+def judge(site: Running, keyring: Keyring) -> None:
+    """The daemon's sweep, ten seconds after the click."""
+    inbox = Inbox(site.database, readers={}, keyring=keyring, active=lambda: releases.active(site.database))
+    inbox.sweep(now=SENT + timedelta(hours=1, seconds=10))
 
 
 MACHINES = {

@@ -245,6 +245,25 @@ def test_c43_what_a_provider_tells_of_readers_is_kept_of_who_agreed_only(post: P
     assert (post.events(), post.rows(tables.leg, "receipt_at"), post.state()) == ([], [(None,)], "sent")
 
 
+@pytest.mark.parametrize("links", [2, 3])
+def test_f74_whoever_follows_every_link_at_once_is_a_machine(post: Post, links: int) -> None:
+    """F74: a click waits ten seconds; three links within five are no reader's, also the first of them."""
+    add_message(post.database)
+    agree(post.database)
+    reader = {"user_agent": "Mozilla/5.0 Chrome/120"}
+    at = NOW - timedelta(minutes=30)
+    for n in range(links):
+        told = news(K.CLICKED, f"c{n}", at=at + timedelta(seconds=2 * n), url=f"https://oil.example/{n}", **reader)
+        post.tell(told, told)
+    post.inbox.sweep(now=NOW + timedelta(seconds=9))
+    assert (post.events(), post.rows(tables.leg, "receipt_at")) == ([], [(None,)])
+    post.inbox.sweep(now=NOW + timedelta(seconds=10))
+    many = links == 3
+    assert post.rows(tables.delivery_event, "kind", "automated") == [("clicked", "all_links" if many else "")] * links
+    assert post.events() == ([] if many else ["message.clicked"])
+    assert post.rows(tables.leg, "receipt_at") == [(None if many else at,)]
+
+
 def test_a_request_nobody_can_read_holds_up_no_other_and_is_given_up(post: Post) -> None:
     add_message(post.database)
     post.news.append(())
