@@ -61,7 +61,7 @@ class TimelineEntry(Told):
     """One thing that happened. docs/customers.md explains the kinds."""
 
     at: Moment
-    kind: str = Field(description="message, interaction, decision, consent, event, change or operation")
+    kind: str = Field(description="message, interaction, delivery, decision, consent, event, change or operation")
     key: str
     title: str
     channel: str
