@@ -7,6 +7,7 @@ class Code(StrEnum):
     """What is wrong with a template, in one word. Tools and tests rely on these; sentences may improve."""
 
     MISSING_FILE = "template-missing-file"
+    EMPTY = "template-empty"
     UNKNOWN_FILE = "template-unknown-file"
     ENCODING = "template-encoding"
     TOO_LARGE = "template-too-large"

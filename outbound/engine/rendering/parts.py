@@ -3,7 +3,7 @@
 from jinja2 import Environment, Template
 
 from outbound.domain.rendered import Attachment
-from outbound.domain.source import Problem
+from outbound.domain.source import Problem, Span
 from outbound.engine.rendering.brand import FOLDER, Brand
 from outbound.engine.rendering.codes import Code
 from outbound.engine.rendering.compose import cut, fill, line_piece, pieces_of
@@ -58,6 +58,8 @@ class Workshop:
         if markup is None or subject_node is None:
             return None
         try:
+            for file in filter(None, (markup, text)):
+                _require_words(*file)
             subject = self._line(subject_node)
             preheader = self._line(self._manifest.preheader.get(self._language))
             html, links = self._html(markup)
@@ -76,6 +78,7 @@ class Workshop:
         if text is None:
             return None
         try:
+            _require_words(*text)
             layout = pieces_of(f"{FOLDER}/layout.sms.txt", self._brand.texts["layout.sms.txt"], self._brand.texts)
             content = _stripped(pieces_of(*text, self._brand.texts))
             compiled = self._plain(fill(layout, content), self._environments.sms)
@@ -158,6 +161,13 @@ class Workshop:
         except (RecursionError, SyntaxError):
             raise source.fault(0, Code.TOO_LARGE, "too many conditions inside each other", "make it simpler") from None
         return Compiled(Template.from_code(environment, code, {}), loops=final.loops)
+
+
+def _require_words(path: str, text: str) -> None:
+    """Raise Fault for a body without a word: the message would be a header and a footer."""
+    if not text.strip():
+        hint = "write the message, or take the file away"
+        raise Fault(Problem(span=Span(path, 1, 1), message="the file is empty", code=Code.EMPTY, suggestion=hint))
 
 
 def _stripped(pieces: list[Piece]) -> list[Piece]:

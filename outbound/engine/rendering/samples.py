@@ -101,7 +101,7 @@ class _Case:
         )
         match rendered:
             case RenderStop(detail=detail):
-                self._stopped(detail, certain=certain)
+                self._stopped(detail, links, certain=certain)
             case RenderedEmail():
                 self._email(rendered, required=required)
             case RenderedSms():
@@ -109,7 +109,7 @@ class _Case:
                 return count(rendered.text).segments
         return 1
 
-    def _stopped(self, detail: str, *, certain: bool) -> None:
+    def _stopped(self, detail: str, links: Links, *, certain: bool) -> None:
         place = self.manifest.span
         missing = re.fullmatch(r"(customer|event|script|change|entry)\.(\w+) missing", detail)
         if missing:
@@ -118,11 +118,37 @@ class _Case:
             self.report.error(Code.SAMPLE, spot, f"{self.where}: {detail}", hint)
         elif "SMS parts" in detail:
             if certain or not self.policy.classes[self.message_class].unsubscribe_required:
-                hint = "shorten the text; the policy's max_parts says how long it may be"
-                message = f"{self.where}, class {self.message_class}: {detail}"
-                self.report.error(Code.SMS_PARTS, place, message, hint)
+                self._too_long(detail, links)
         else:
             self.report.error(Code.RENDER, place, f"{self.where}, class {self.message_class}: {detail}")
+
+    def _too_long(self, detail: str, links: Links) -> None:
+        """A text of more parts than the policy allows, with what makes it so long."""
+        whole = self.templates.of_any_length().render(
+            self.name,
+            self.channel,
+            language=self.language,
+            context=self.manifest.sample,
+            links=links,
+            message_class=self.message_class,
+        )
+        hint = "shorten the text; the policy's max_parts says how long it may be"
+        odd: tuple[str, ...] = ()
+        if isinstance(whole, RenderedSms) and (odd := count(whole.text).forced_by):
+            hint = f"{_forced(whole.text, odd)}; or {hint}"
+        message = f"{self.where}, class {self.message_class}: {detail}"
+        self.report.error(Code.SMS_PARTS, self._written(odd), message, hint)
+
+    def _written(self, odd: tuple[str, ...]) -> Span:
+        """Where the text of this language is written: at the first of these characters, if it stands there."""
+        names = (f"sms.{self.language}.txt", "sms.txt")
+        paths = (f"templates/{self.name}/{name}" for name in names)
+        path = next((path for path in paths if path in self.look.files), None)
+        if path is None:
+            return self.manifest.span
+        text = self.look.files[path].decode("utf-8", "replace")
+        at = min((at for one in odd if (at := text.find(one)) >= 0), default=0)
+        return Span(path, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
 
     def _email(self, rendered: RenderedEmail, *, required: bool) -> None:
         size = len(rendered.html.encode())
@@ -145,10 +171,15 @@ class _Case:
             )
         found = count(rendered.text)
         if found.forced_by:
-            without = count("".join("?" if one in found.forced_by else one for one in rendered.text)).segments
-            hint = f"{' '.join(found.forced_by)} make every part hold 70 characters instead of 160"
-            message = f"{self.where}: not GSM 7 bit: {_parts(found.segments)}, {without} without"
-            self.report.warning(Code.SMS_UNICODE, self.manifest.span, message, hint)
+            message = f"{self.where}: not GSM 7 bit: {_parts(found.segments)}"
+            place = self._written(found.forced_by)
+            self.report.warning(Code.SMS_UNICODE, place, message, _forced(rendered.text, found.forced_by))
+
+
+def _forced(text: str, odd: tuple[str, ...]) -> str:
+    """What characters outside of GSM 7 bit cost."""
+    without = count("".join("?" if one in odd else one for one in text)).segments
+    return f"{' '.join(odd)} make every part hold 70 characters instead of 160: {_parts(without)} without"
 
 
 def _parts(number: int) -> str:

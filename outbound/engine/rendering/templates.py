@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
@@ -156,6 +157,12 @@ class Templates:
     def channels(self, name: str) -> frozenset[ChannelName]:
         """The channels a template has a body for; empty for an unknown template."""
         return self._channels.get(name, frozenset())
+
+    def of_any_length(self) -> "Templates":
+        """The same, for texts that the policy finds too long: to look at what makes them so."""
+        same = copy(self)
+        same._max_parts = None  # noqa: SLF001 - our own copy
+        return same
 
     def has(self, name: str, channel: ChannelName) -> bool:
         """Whether ``name`` can be rendered for ``channel``."""

@@ -50,6 +50,8 @@ def register(app: typer.Typer) -> None:
         rules, templates, known = folders(rules, templates, caniemail)
         with steps("check"):
             content, support = read_files(rules, templates), _support(known)
+            if files:
+                _require_checked(files, content, {"rules": rules, "templates": templates})
             checked = answer(content, cache, data=support, ask=lambda: _checked(content, support))
         problems = named_by_folder(checked.problems, {"rules": rules, "templates": templates})
         if files:
@@ -66,6 +68,17 @@ def register(app: typer.Typer) -> None:
             typer.echo(summary(problems) if problems else f"{checked.rules} rules, no problem found.")
         if any(strict or problem.severity.value == "error" for problem in problems):
             raise typer.Exit(EXIT_ERROR)
+
+
+def _require_checked(files: "Iterable[Path]", content: "Files", roots: "Mapping[str, Path]") -> None:
+    """End with wrong usage for a file that is not looked at: to say that it has no problem would be no answer."""
+    from outbound.interfaces.cli.arguments import wrong_usage
+
+    known = {(roots[name.partition("/")[0]] / name.partition("/")[2]).resolve() for name in content}
+    for path in files:
+        if path.resolve() not in known:
+            shown = ", ".join(str(folder) for folder in roots.values())
+            wrong_usage(f"{path} is not among the files that are checked (those in {shown})")
 
 
 def _checked(files: "Files", support: "Support | None") -> "Found":

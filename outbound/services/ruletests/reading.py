@@ -51,6 +51,10 @@ def read_tests(path: str, content: bytes, ruleset: Ruleset, files: Files) -> lis
             found.append(reader.test(document))
         except _Wrong:
             continue
+    if not found and not findings.problems:
+        hint = "write one, or take the file away"
+        message = "there is no test in this file"
+        findings.add(Problem(span=Span(path, 1, 1), message=message, code=CODE, suggestion=hint))
     lines = content.decode("utf-8-sig", "replace").split("\n")
     if findings.problems:
         return tuple(_with_line(problem, lines) for problem in findings.problems)
@@ -316,7 +320,7 @@ class _Reader:
         for key, _ in node:
             if known is not None and key.text not in known:
                 self._error(key.span, f"unknown field '{key.text}'", did_you_mean(key.text, known))
-        return {key.text: value for key, value in node}
+        return {key.text: value for key, value in node if known is None or key.text in known}
 
     def _list(self, node: Node | None) -> tuple[Node, ...]:
         if node is None or (isinstance(node, ScalarNode) and node.empty):

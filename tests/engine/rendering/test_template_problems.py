@@ -209,13 +209,29 @@ def test_characters_that_force_ucs2_are_named() -> None:
     templates, problems = compiled({"hello/sms.txt": "perché È ’ " + GREETING})  # noqa: RUF001
     assert templates is not None
     assert {p.suggestion for p in problems if p.code == "template-sms-unicode"} == {
-        "È ’ make every part hold 70 characters instead of 160"  # noqa: RUF001 -- the character is the case
+        "È ’ make every part hold 70 characters instead of 160: 1 part without"  # noqa: RUF001 -- the character is the case
     }
 
 
 def test_a_text_message_longer_than_the_policy_allows_is_refused() -> None:
     found = problems_of({"hello/sms.txt": "a" * 320 + GREETING})
-    assert f"{HELLO}/template.yaml:1:1: hello, sms in 'it', class service: 3 SMS parts, at most 2 allowed" in found
+    assert f"{HELLO}/sms.txt:1:1: hello, sms in 'it', class service: 3 SMS parts, at most 2 allowed" in found
+
+
+def test_the_character_that_makes_a_text_too_long_is_named_where_it_stands() -> None:
+    """C26: without it the text would fit."""
+    _, problems = compiled({"hello/sms.txt": "a" * 100 + "\nciao — " + GREETING + "a" * 60})
+    found = next(p for p in problems if p.code == "template-sms-parts")
+    assert (found.span.file, found.span.line, found.span.column) == (f"{HELLO}/sms.txt", 2, 6)
+    assert found.suggestion.startswith(
+        "— make every part hold 70 characters instead of 160: 2 parts without; or shorten"
+    )
+
+
+@pytest.mark.parametrize("file", ["hello/email.mjml", "hello/sms.txt"])
+def test_a_body_without_a_word_is_refused(file: str) -> None:
+    for empty in (b" ", b"\n\n"):
+        assert f"templates/{file}:1:1: the file is empty" in problems_of({file: empty})
 
 
 def test_the_link_of_marketing_counts_where_a_rule_sends_the_template_as_marketing() -> None:

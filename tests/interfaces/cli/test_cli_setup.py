@@ -137,6 +137,7 @@ def test_check_tells_github_only_some_files_and_is_strict_on_demand(shop: Shop) 
     )
     assert shop.run("check", "--format", "json").json[0]["code"] == "unused-segment"
     assert "--format takes text, json, github" in shop.run("check", "--format", "xml", status=64).err
+    assert "is not among the files that are checked" in shop.run("check", str(rules) + "x", status=64).err
     assert "[caniemail.folder]" in shop.run("check", "--caniemail", str(shop.folder), status=1).err
 
 

@@ -94,6 +94,7 @@ def test_a_missing_message_and_a_wrong_reason_say_what_the_reason_is(tested: Sho
     ("old", "new", "told"),
     [
         ("reason: match", "reson: match", "unknown field 'reson'"),
+        ("template: notice", "chanel: email", "unknown field 'chanel'"),
         ("country: IT", "contry: IT", "unknown field 'contry'"),
         (
             "customer: ben, rule: receipt, reason: unreachable}",
@@ -118,6 +119,12 @@ def test_what_is_wrong_in_a_file_is_named_with_its_place(tested: Shop, old: str,
     answer = tested.run("test", status=1).out
     assert told in answer
     assert answer.startswith("rules/tests/order.test.yaml:") or "/rules/tests/order.test.yaml:" in answer
+
+
+def test_a_file_without_a_test_is_no_success(tested: Shop) -> None:
+    for empty in ("", "# to be written\n"):
+        tested.write("rules/tests/empty.test.yaml", empty)
+        assert "empty.test.yaml:1:1: error: there is no test in this file" in tested.run("test", status=1).out
 
 
 def test_a_release_whose_tests_fail_is_refused_and_the_last_one_goes_on(tested: Shop) -> None:
