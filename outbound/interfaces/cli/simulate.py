@@ -90,17 +90,22 @@ def assumed(wish: "Wish") -> str:
 def _wish(context: "Context", days: int, since: str, react: list[str], seed: int) -> "Wish":
     from datetime import timedelta
 
+    from outbound.domain.errors import OutboundError
+    from outbound.interfaces.cli.arguments import wrong_usage
     from outbound.services.forecast import Stretch
     from outbound.services.forecast.reactions import read_reactions
     from outbound.services.forecast.simulation import Wish
 
-    start = _instant(since) if since else context.now()
-    if since and start >= context.now():
-        from outbound.interfaces.cli.arguments import wrong_usage
-
+    now = context.now()
+    try:
+        start = _instant(since) if since else now
+        reactions = read_reactions(react)
+    except OutboundError as error:
+        wrong_usage(str(error))
+    if since and start >= now:
         wrong_usage("--from is a time in the past; days ahead are lived through without it")
     stretch = Stretch(start=start, until=start + timedelta(days=days))
-    return Wish(stretch=stretch, replay=bool(since), reactions=read_reactions(react), seed=seed)
+    return Wish(stretch=stretch, replay=bool(since), reactions=reactions, seed=seed)
 
 
 def _instant(text: str) -> "datetime":

@@ -115,12 +115,12 @@ def per_hour(found: Forecast) -> Chart:
 def ranking(counted: Mapping[str, int], *, paint: str, most: int) -> Chart:
     """The largest entries as bars beside their names."""
     entries: Sequence[tuple[str, int]] = list(counted.items())[:most]
-    top = max((number for _, number in entries), default=1)
+    top = max((number for _, number in entries), default=0) or 1
     space = WIDTH / 2 - LABEL - NUMBER
     bars, labels, numbers = [], [], []
     for place, (name, number) in enumerate(entries):
         y = place * ROW
-        long = max(number / top * space, 2)
+        long = max(number / top * space, 2) if number else 0
         told = f"{name}: {number:,}"
         bars.append(Bar(x=LABEL, y=y + 7, width=long, height=ROW - 14, paint=paint, told=told))
         labels.append(Label(x=0, y=y + ROW / 2 + 5, text=_short(name)))

@@ -4,9 +4,10 @@ import hashlib
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
-from trial_shop import Shop
+from trial_shop import Shop, make_shop
 
 WEEKLY = """
 ---
@@ -57,7 +58,13 @@ def test_supposed_clicks_are_drawn_from_the_seed(daily: Shop) -> None:
     half = [thanked("--react", "message.clicked=50%", "--seed", str(seed)) for seed in (1, 1, 2, 3)]
     assert half[0] == half[1]
     assert len(set(half)) > 1
-    assert "[simulate.react]" in daily.run("simulate", "--react", "clicks=5", status=1).err
+
+
+def test_reactions_and_times_that_cannot_be_read_are_wrong_usage(daily: Shop) -> None:
+    for word in ("clicks=5", "clicked=12%", "message.clicked=120%"):
+        refused = daily.run("simulate", "--react", word, status=64).err
+        assert refused.startswith(f"outbound: '{word}' is no reaction [simulate.react]")
+    assert "'2026-13-01' is not a time [time.format]" in daily.run("simulate", "--from", "2026-13-01", status=64).err
 
 
 def test_two_sets_stand_beside_each_other(daily: Shop) -> None:
@@ -105,6 +112,16 @@ def test_the_page_is_complete_in_itself_and_escapes_what_it_shows(daily: Shop) -
     assert any(label.startswith("Messages per day by channel.") for label in looked.labels)
     assert ">4<small>" in page
     assert "<script" not in page
+
+
+def test_a_shop_without_customers_has_a_page_too(tmp_path: Path) -> None:
+    shop = make_shop(tmp_path / "shop")
+    file = shop.folder / "forecast.html"
+    shop.run("simulate", "--days", "3", "--html", str(file))
+    page = file.read_text(encoding="utf-8")
+    assert "<dt>People reached</dt><dd>0<" in page
+    assert "nothing leaves" in page
+    assert "of 0, " not in page
 
 
 class _Page(HTMLParser):
