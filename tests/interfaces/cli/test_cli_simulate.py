@@ -112,6 +112,7 @@ def test_the_page_is_complete_in_itself_and_escapes_what_it_shows(daily: Shop) -
     assert any(label.startswith("Messages per day by channel.") for label in looked.labels)
     assert ">4<small>" in page
     assert "<script" not in page
+    assert page.count("no-repeat local") == 2, "what is wider than the window shows a shadow where there is more"
 
 
 def test_a_shop_without_customers_has_a_page_too(tmp_path: Path) -> None:
