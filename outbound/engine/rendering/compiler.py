@@ -45,6 +45,7 @@ def compile_templates(
 
     Each template is also rendered with its sample in every language, on every channel, for each class of message that
     ``rules`` send it as (every class of the policy where no rule names it), and compared with what those rules know.
+    A template that cannot be compiled is left out of that; the others are not.
     With ``support`` what many mail programs lack is reported too.
     """
     report = Report()
@@ -61,18 +62,16 @@ def compile_templates(
     folders = _by_folder(files)
     for name in names:
         folder = _Folder(name, folders[f"templates/{name}"], brand, schema, report)
-        manifests[name] = folder.manifest
         declared[name] = {root: frozenset(fields) for root, fields in folder.manifest.context.items()}
         parts.update(folder.compile())
+        if folder.sound:
+            manifests[name] = folder.manifest
         assets.update({address: (kind, content) for address, kind, content in folder.assets.values()})
     templates = Templates(policy=policy, parts=parts, declared=declared, assets=assets)
     templates.look = brand.look()
-    if not report.errors:
-        usage = Usage(rules or {}, policy)
-        usage.check_context(manifests, schema, report)
-        templates.sample_parts = check_samples(
-            templates, manifests, policy, usage, report, files=files, support=support
-        )
+    usage = Usage(rules or {}, policy)
+    usage.check_context(manifests, schema, report)
+    templates.sample_parts = check_samples(templates, manifests, policy, usage, report, files=files, support=support)
     problems = report.problems(files)
     failed = any(problem.severity is Severity.ERROR for problem in problems)
     return (None if failed else templates), problems
@@ -95,6 +94,8 @@ class _Folder:
         self.files = files
         self.brand = brand
         self.report = report
+        self._errors_before = report.errors
+        self._uncompiled = False
         self.languages = brand.policy.brand.languages
         path = f"{self.path}/template.yaml"
         if path in files:
@@ -106,6 +107,11 @@ class _Folder:
             self.manifest = Manifest(span=Span(path, 1, 1))
         self.assets = collect(self.path, files, report)
         self.bodies = self._bodies()
+
+    @property
+    def sound(self) -> bool:
+        """Whether it has no error of its own, nor one of a layout that another template had first."""
+        return not self._uncompiled and self.report.errors == self._errors_before
 
     def _bodies(self) -> dict[tuple[str, str, str], tuple[str, str]]:
         """(channel, kind, language or "") to (path, text) of every body file."""
@@ -151,12 +157,14 @@ class _Folder:
                     email = shop.email(markup, self.body("email", "txt", language), attachments)
                     if email:
                         found[self.name, ChannelName.EMAIL, language] = email
+                    self._uncompiled |= email is None
             if "sms" in channels:
                 text = self.body("sms", "txt", language)
                 if self._complete(language, text, "sms"):
                     sms = shop.sms(text)
                     if sms:
                         found[self.name, ChannelName.SMS, language] = sms
+                    self._uncompiled |= sms is None
             used |= shop.used
         self._unused(used)
         return found
@@ -180,7 +188,7 @@ class _Folder:
         """A declared name that no text uses is kept with every message for nothing (data minimisation)."""
         for root, names in self.manifest.context.items():
             for name, place in names.items():
-                if f"{root}.{name}" not in used and not self.report.errors:
+                if f"{root}.{name}" not in used and self.sound:
                     message = f"'{root}.{name}' is declared but not used"
                     self.report.warning(Code.UNUSED_CONTEXT, place, message, "remove it")
 

@@ -301,6 +301,28 @@ def test_a_template_of_a_variant_is_checked_against_its_rule() -> None:
     assert "rule order-received has no 'event.carrier' to give" in [problem.message for problem in problems]
 
 
+def test_a_broken_template_hides_nothing_of_the_others() -> None:
+    """What only a rendered sample shows (a dead link, a mail too large) stands beside an error in another's source."""
+    other = {
+        "zeta/template.yaml": MANIFEST,
+        "zeta/email.mjml": section(f'{GREETING} <a href="/news">news</a> <p>{"long " * 21_000}</p>'),
+    }
+    first, second, *rest = problems_of({**other, "hello/email.mjml": section(f"{GREETING}<b>x")})
+    assert first.startswith(f"{HELLO}/email.mjml:1:")
+    assert "<b> is still open" in first
+    assert second.startswith("templates/zeta/email.mjml:1:")
+    assert "the address '/news' is relative" in second
+    assert rest
+    assert all("Gmail hides" in one for one in rest)
+
+
+def test_an_error_of_the_layout_is_told_once_and_blames_no_template() -> None:
+    """Both templates use it and neither could be compiled, so nothing is said about names they would not use."""
+    other = {"zeta/template.yaml": MANIFEST, "zeta/email.mjml": section(GREETING)}
+    [found] = problems_of({**other, "brand/layout.mjml": LAYOUT.replace("{{ t.leave }}", "{{ t.leave | uper }}")})
+    assert "unknown filter 'uper'" in found
+
+
 def test_every_problem_shows_the_line_it_is_about() -> None:
     templates, problems = compiled({"hello/email.mjml": section("x\n{{ customer.frist_name }}")})
     assert templates is None
