@@ -269,7 +269,7 @@ class Daemon:
 
         heard = {Subject.EXPRESS: self._lookout.wake, Subject.BULK: lambda: self._hints.hint(Lane.BULK)}
         if self._role is Role.RUN:
-            heard[Subject.EVENTS] = self._lookout.wake
+            heard[Subject.EVENTS] = self._lookout.tell
         return Line(self._app.database, heard, self._failures)
 
     def _plan_arrived(self) -> None:

@@ -1,7 +1,7 @@
 """Hints between processes: PgQueuer jobs on PostgreSQL, written in the transaction of the rows they are about.
 
 A job carries a subject (``storage.hints``) and nothing else. One process takes it and looks; what it does not get to,
-the others find at their next tick.
+the others find at their next tick. Events are told without a job (``hints.tell``), to every process that plans.
 """
 
 import asyncio
@@ -21,13 +21,14 @@ from psycopg.rows import dict_row
 from sqlalchemy.engine import Connection
 
 from outbound.runtime.failures import Failures
+from outbound.runtime.hints import EVENTS_CHANNEL
 from outbound.storage.database import Database
 from outbound.storage.hints import Subject
 
 QUIET_SECONDS = 0.5
 """A process gives a hint on one subject no more often: whoever took the last one looks for longer than that."""
 
-_PRIORITIES = {Subject.EXPRESS: 2, Subject.EVENTS: 1, Subject.BULK: 0}
+_PRIORITIES = {Subject.EXPRESS: 1, Subject.BULK: 0}
 _POLL = timedelta(seconds=5)
 _DEAD = timedelta(seconds=10)
 """A hint that a process took and did not finish is taken by another after this."""
@@ -89,7 +90,10 @@ class Line:
             queue = QueueManager(Queries(driver))
             await driver.add_listener(queue.channel, _nothing)  # before PgQueuer's first probe of the line
             for subject, look in self._heard.items():
-                queue.entrypoint(str(subject))(_handler(look))
+                if subject is Subject.EVENTS:
+                    await driver.add_listener(EVENTS_CHANNEL, _listener(look))
+                else:
+                    queue.entrypoint(str(subject))(_handler(look))
             running = asyncio.create_task(
                 queue.run(
                     dequeue_timeout=_POLL,
@@ -143,6 +147,13 @@ class _InTransaction:
 
 def _nothing(_payload: str | bytes | bytearray) -> None:
     """What is heard before anybody can make sense of it."""
+
+
+def _listener(look: Callable[[], None]) -> Callable[[str | bytes | bytearray], None]:
+    def listener(_payload: str | bytes | bytearray) -> None:
+        look()
+
+    return listener
 
 
 def _handler(look: Callable[[], None]) -> Callable[[Job], Awaitable[None]]:

@@ -9,6 +9,10 @@ from outbound.domain.message import Lane
 from outbound.storage.database import Database
 from outbound.storage.hints import Give, Subject
 
+EVENTS_CHANNEL = "outbound_events"
+"""What PostgreSQL's NOTIFY calls on when an event is committed. It says nothing more."""
+_TELL = f"NOTIFY {EVENTS_CHANNEL}"
+
 
 class InProcessHints:
     """Wakes the worker of a lane. ``outbound.runtime.fleet`` brings those of other processes."""
@@ -42,17 +46,25 @@ def carry(database: Database, *, without: Collection[Subject] = ()) -> Database:
 
 
 def _give_when_wanted(without: frozenset[Subject]) -> Give:
-    """PgQueuer takes a moment to load: only by whoever has something to say."""
+    """PgQueuer takes a moment to load: only by whoever leaves a job."""
     given: list[Give] = []
 
     def give(connection: Connection, subjects: frozenset[Subject]) -> None:
         subjects -= without
-        if not subjects:
+        if Subject.EVENTS in subjects:
+            tell(connection)
+        jobs = subjects - {Subject.EVENTS}
+        if not jobs:
             return
         if not given:
             from outbound.runtime.fleet import Giver  # noqa: PLC0415 - slow to load
 
             given.append(Giver())
-        given[0](connection, subjects)
+        given[0](connection, jobs)
 
     return give
+
+
+def tell(connection: Connection) -> None:
+    """Tell every process that plans, with the commit, that there is an event (docs/adr/0016)."""
+    connection.exec_driver_sql(_TELL)

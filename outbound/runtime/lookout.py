@@ -1,6 +1,7 @@
 """The lookout of a daemon: what a customer waits for does not wait for the next tick."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -22,9 +23,9 @@ class Lookout:
     """Looks a hundred times a second whether an event came in or an express message became due (``latency_idle``).
 
     On SQLite, where looking costs nothing, always; on PostgreSQL for a second after each ``wake``, so that an idle
-    fleet leaves the database alone. ``plan`` shows events to the rules (None: events are another process's work),
-    ``hint`` wakes the express lane, ``expect`` makes the bulk lane give way before. Whoever wrote it may be another
-    process.
+    fleet leaves the database alone, and events are planned when it is told of them (``tell``), unasked. ``plan`` shows
+    events to the rules (None: events are another process's work), ``hint`` wakes the express lane, ``expect`` makes the
+    bulk lane give way before. Whoever wrote it may be another process.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Lookout:
         self._arrivals = Arrivals(database)
         self._always = database.is_sqlite
         self._woken = asyncio.Event()
+        self._told = False
         self._awake_until = 0.0
         self._plan, self._hint, self._expect = plan, hint, expect
         self._in_thread = in_thread
@@ -47,6 +49,12 @@ class Lookout:
 
     def wake(self) -> None:
         """There may be something, or it is time to stop."""
+        self._awake_until = time.monotonic() + _AWAKE_SECONDS
+        self._woken.set()
+
+    def tell(self) -> None:
+        """An event was committed."""
+        self._told = True
         self._woken.set()
 
     async def watch(self, stopping: asyncio.Event) -> None:
@@ -58,31 +66,34 @@ class Lookout:
                 with self._failures.logged("arrivals"):
                     await self._look()
                     well = True
-                await asyncio.sleep(_LOOK_SECONDS if well else _AFTER_A_FAILURE_SECONDS)
+                if not well:
+                    await asyncio.sleep(_AFTER_A_FAILURE_SECONDS)
         finally:
             self._arrivals.close()
 
     async def _sleep(self) -> None:
-        """Until somebody wakes it, unless it is awake."""
+        """A moment while it is awake, else until somebody wakes it or tells it something."""
         if self._always:
+            await asyncio.sleep(_LOOK_SECONDS)
             return
-        if not self._woken.is_set() and time.monotonic() < self._awake_until:
-            return
-        await self._woken.wait()
+        awake = time.monotonic() < self._awake_until
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), _LOOK_SECONDS if awake else None)
         self._woken.clear()
-        self._stay_awake()
-
-    def _stay_awake(self) -> None:
-        self._awake_until = time.monotonic() + _AWAKE_SECONDS
 
     async def _look(self) -> None:
-        if not self._arrivals.moved():
+        told, self._told = self._told, False
+        if told:
+            news = News(events=True)
+        elif self._arrivals.moved():
+            news = await self._in_thread(lambda: self._arrivals.news(now=datetime.now(UTC)))
+            if news != News():
+                self._awake_until = time.monotonic() + _AWAKE_SECONDS
+        else:
             return
-        news: News = await self._in_thread(lambda: self._arrivals.news(now=datetime.now(UTC)))
         plan = self._plan if news.events else None
         if plan is None and not news.express:
             return
-        self._stay_awake()
         self._expect()
         if plan is not None:
             await self._in_thread(plan)

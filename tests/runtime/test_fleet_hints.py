@@ -53,7 +53,7 @@ def test_hints_are_written_with_the_rows_or_not_at_all(fleet_database: Database)
 
     def fail() -> None:
         with database.write() as connection:
-            hints.note(connection, Subject.EVENTS)
+            hints.note(connection, Subject.BULK)
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -61,16 +61,16 @@ def test_hints_are_written_with_the_rows_or_not_at_all(fleet_database: Database)
     leave(database)
     assert jobs(database) == [], "the failed transaction's note is not the next one's"
     leave(database, Subject.BULK, Subject.EVENTS, Lane.EXPRESS)
-    assert jobs(database) == [("express", 2, None, None), ("events", 1, None, None), ("bulk", 0, None, None)]
+    assert jobs(database) == [("express", 1, None, None), ("bulk", 0, None, None)], "an event is told, without a job"
 
 
 def test_a_process_repeats_no_hint_within_a_moment(fleet_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever took the first looks for longer than that: thousands of events a second are two hints a second."""
+    """Whoever took the first looks for longer than that: thousands of messages a second are two hints a second."""
     for _ in range(5):
-        leave(fleet_database, Subject.EVENTS)
+        leave(fleet_database, Subject.EXPRESS)
     assert len(jobs(fleet_database)) == 1
     monkeypatch.setattr(fleet, "QUIET_SECONDS", 0.0)
-    leave(fleet_database, Subject.EVENTS)
+    leave(fleet_database, Subject.EXPRESS)
     assert len(jobs(fleet_database)) == 2
 
 
@@ -94,28 +94,36 @@ def test_the_tables_are_those_of_the_installed_pgqueuer(fleet_database: Database
     assert asyncio.run(statements()) == ()
 
 
-def test_one_of_several_processes_hears_a_hint_and_a_broken_line_is_opened_again(
+def test_one_hears_a_hint_all_are_told_of_an_event_and_a_broken_line_is_opened_again(
     fleet_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """F38: the connections of all lines are ended as a restart of the database ends them."""
     monkeypatch.setattr(fleet, "QUIET_SECONDS", 0.0)
     monkeypatch.setattr(fleet, "_AGAIN_SECONDS", 0.05)
     heard: list[str] = []
+    told: list[str] = []
+
+    async def come_told() -> None:
+        async with asyncio.timeout(_PATIENCE):
+            while set(told) != {"one", "two"}:  # a line that is being opened again misses what is told meanwhile
+                await asyncio.to_thread(leave, fleet_database, Subject.EVENTS)
+                await asyncio.sleep(0.01)
+
+    def ears(name: str) -> dict[Subject, Callable[[], None]]:
+        return {Subject.EXPRESS: lambda: heard.append(name), Subject.EVENTS: lambda: told.append(name)}
 
     async def main() -> None:
         stopping = asyncio.Event()
-        lines = [
-            Line(fleet_database, {Subject.EVENTS: lambda name=name: heard.append(name)}, Failures())  # type: ignore[misc]
-            for name in ("one", "two")
-        ]
+        lines = [Line(fleet_database, ears(name), Failures()) for name in ("one", "two")]
         listening = [asyncio.create_task(line.listen(stopping)) for line in lines]
-        await asyncio.to_thread(leave, fleet_database, Subject.EVENTS)
+        await asyncio.to_thread(leave, fleet_database, Subject.EXPRESS)
         await come(lambda: len(heard) == 1 and not jobs(fleet_database))
         with fleet_database.write() as connection:
             ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = :name"
             assert connection.execute(sa.text(ended), {"name": "outbound hints"}).scalar_one() == 4
-        await asyncio.to_thread(leave, fleet_database, Subject.EVENTS)
+        await asyncio.to_thread(leave, fleet_database, Subject.EXPRESS)
         await come(lambda: len(heard) == 2 and not jobs(fleet_database))
+        await come_told()
         await lines[0].tidy()
         stopping.set()
         await asyncio.gather(*listening)
