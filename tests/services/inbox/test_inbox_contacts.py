@@ -113,6 +113,7 @@ def test_c22_a_mail_that_asks_to_stop_is_obeyed_at_once_and_no_other(
     post.tell(replace(MAIL, subject=subject, text=text, references=references), provider="mail")
     found = dict(post.rows(tables.consent, "topic", "state"))
     assert found.get("newsletter", "") == state
-    assert set(found) == (set() if not state else {"newsletter"} if threaded else {"newsletter", "offers", "gifts"})
+    every = {"newsletter", "offers", "gifts", "tracking"}
+    assert set(found) == (set() if not state else {"newsletter"} if threaded else every)
     if "unsubscribe last" in text:
         assert _contacts(post)[0][6] == "unsubscribe?"
